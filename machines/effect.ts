@@ -1,0 +1,45 @@
+import type { Address } from './address.ts';
+import type { Problem } from './error.ts';
+import type { EventType, Severity } from './event.ts';
+import type { ClientId, ExecutionId } from './id.ts';
+
+/**
+ * What a machine wants done, as data. Machines emit effects (XState `emit`); the turn collects them; nothing happens
+ * before the journal has committed the turn.
+ */
+export type Effect =
+  | {
+      readonly type: 'event';
+      readonly event: EventType;
+      /** What the event is about; the session where nothing else fits. */
+      readonly subject: string;
+      readonly data: Record<string, unknown>;
+      readonly severity?: Severity;
+    }
+  /** Answers the request that this message came with; nothing where it came with none. */
+  | { readonly type: 'reply'; readonly answer: Answer }
+  /** A message to another actor; `fresh` creates it. */
+  | { readonly type: 'send'; readonly to: Address; readonly message: { readonly type: string }; readonly fresh?: boolean }
+  /** Remembers what an idempotency key of this session stands for. */
+  | { readonly type: 'remember'; readonly key: string; readonly value: unknown }
+  /** Waits on the agent pool for a place; the pool answers with `execution.start`. */
+  | { readonly type: 'enqueue'; readonly execution_id: ExecutionId; readonly priority: number }
+  /** Runs the handler. The attempt is counted in the snapshot of the same turn. */
+  | { readonly type: 'run'; readonly run: Run }
+  /** Takes the execution from the pool: from its queue, or by signal and then by force. */
+  | { readonly type: 'stop'; readonly execution_id: ExecutionId; readonly reason: 'cancelled' | 'timed_out' }
+  /** Ends every connection of a client whose right to be there has ended. */
+  | { readonly type: 'cut'; readonly client_id: ClientId };
+
+/** What the agent pool needs for one attempt. */
+export interface Run {
+  readonly execution_id: ExecutionId;
+  readonly attempt: number;
+  readonly command: string;
+  readonly args: unknown;
+  readonly idempotency_key: string;
+}
+
+export type Answer =
+  | { readonly ok: true; readonly body: Record<string, unknown> }
+  | { readonly ok: false; readonly problem: Problem };
