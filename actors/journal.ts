@@ -1,0 +1,114 @@
+import type { Reads } from './reads.ts';
+
+/**
+ * The Journal port: the only door to the disk. One contract suite (`test/contract/journal.ts`) runs on every adapter.
+ * Calls are served in the order in which they are made.
+ */
+export interface Journal {
+  /**
+   * Takes shards: each epoch grows by one, durably, before this resolves, and turns of older epochs are refused from
+   * then on (ring, rules 1 and 6). Rejects with `StoreFailedError`.
+   */
+  claim(shards: readonly number[]): Promise<readonly Claim[]>;
+  /**
+   * Makes a group of turns durable as one transaction and one fsync. The answer has one verdict a turn, in order: a
+   * refused turn leaves no trace. Rejects with `StoreFailedError` when nothing of the group is durable or its outcome
+   * is unknown.
+   */
+  commit(turns: readonly TurnText[]): Promise<readonly Verdict[]>;
+  /** What a session's actors need to wake: see {@link Loaded}. Sees every turn committed before the call. */
+  load(session: string): Promise<Loaded>;
+  /** Messages from one shard to another after `after`, at most `limit`, in order. */
+  outbox(from: number, to: number, after: number, limit: number): Promise<readonly OutMessage[]>;
+  /**
+   * Moves a bounded part of the log into the tables (architecture, "Log first, tables follow"); resolves true while
+   * more remains. The caller decides when.
+   */
+  apply(): Promise<boolean>;
+  readonly reads: Reads;
+  readonly keys: KeyStore;
+  close(): Promise<void>;
+}
+
+/** A turn as its shard wrote it; `text` is what `encodeTurn` makes and is not looked into on the hot path. */
+export interface TurnText {
+  readonly shard: number;
+  readonly epoch: number;
+  readonly turn: number;
+  readonly text: string;
+}
+
+export type Verdict = 'committed' | 'fenced' | 'gap';
+
+export interface Claim {
+  readonly shard: number;
+  readonly epoch: number;
+  /** The last turn committed; the next is one more. */
+  readonly turn: number;
+  /** How far each sender has been read. */
+  readonly read: Readonly<Record<string, number>>;
+  /** The last number given to a message to each other shard. */
+  readonly sent: Readonly<Record<string, number>>;
+  /** `[actor key, time in ms]` of each live actor with a deadline. */
+  readonly deadlines: readonly (readonly [key: string, at: number])[];
+  /** `[actor key, what it waits for]` of each live actor that waits for something outside the ring. */
+  readonly waits: readonly (readonly [key: string, waits: string])[];
+  /** Shards whose outbox holds something for this one. */
+  readonly senders: readonly number[];
+}
+
+export interface Loaded {
+  readonly session: string;
+  /** The last `seq` given; 0 where the session is unknown. */
+  readonly seq: number;
+  /** The session's actors that have not ended, and the session's own actor even where it has. */
+  readonly actors: readonly LoadedActor[];
+  /** The newest remembered answers, oldest first, at most `REMEMBERED_LIMIT`. */
+  readonly remembered: readonly (readonly [key: string, json: string])[];
+}
+
+export interface LoadedActor {
+  readonly key: string;
+  readonly version: number;
+  readonly state: string;
+  readonly done: boolean;
+  /** JSON. */
+  readonly context: string;
+}
+
+export interface OutMessage {
+  readonly n: number;
+  readonly key: string;
+  /** The envelope as JSON. */
+  readonly text: string;
+}
+
+/** How many answers a session remembers (ring, rule 8). */
+export const REMEMBERED_LIMIT = 10_000;
+
+/** Principals and their API keys; only hashes are kept. */
+export interface KeyStore {
+  list(): Promise<readonly StoredKey[]>;
+  find(id: string): Promise<StoredKey | null>;
+  /** Durable when it resolves. */
+  put(key: StoredKey): Promise<void>;
+}
+
+export interface StoredKey {
+  readonly id: string;
+  readonly principal: string;
+  readonly operator: boolean;
+  /** SHA-256 of the whole key, hexadecimal. */
+  readonly hash: string;
+  readonly created_at: number;
+  readonly revoked_at: number | null;
+}
+
+/** The store takes no writes; what was asked is not durable as far as is known. */
+export class StoreFailedError extends Error {
+  readonly code = 'ERR_STORE_FAILED';
+  constructor(message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.name = 'StoreFailedError';
+  }
+}
