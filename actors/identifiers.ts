@@ -1,0 +1,28 @@
+import { V7Generator } from 'uuidv7';
+import { ID_PREFIXES, type Id, type IdKind } from '../machines/id.ts';
+
+const ALPHABET = '0123456789ABCDEFGHJKMNPQRSTVWXYZ';
+
+/** 128 bits as 26 Crockford base32 characters, most significant first: sorts as the bytes do. */
+export const base32 = (bytes: Uint8Array): string => {
+  let text = '';
+  // 130 bits are 26 digits: the first digit holds the top three bits of the value.
+  let buffer = 0;
+  let bits = 2;
+  for (const byte of bytes) {
+    buffer = (buffer << 8) | byte;
+    bits += 8;
+    while (bits >= 5) {
+      bits -= 5;
+      text += ALPHABET[(buffer >>> bits) & 31];
+    }
+    buffer &= (1 << bits) - 1;
+  }
+  return text;
+};
+
+/** Draws ids: a UUIDv7 (RFC 9562) in base32 behind the prefix of its kind; strictly increasing within a thread. */
+export const createIdentifiers = (): (<K extends IdKind>(kind: K) => Id<K>) => {
+  const generator = new V7Generator();
+  return (kind) => `${ID_PREFIXES[kind]}_${base32(generator.generate().bytes)}` as Id<typeof kind>;
+};

@@ -1,0 +1,114 @@
+import type { Claim } from './journal.ts';
+import { SHARDS } from './placement.ts';
+import type { Input } from './shard-messages.ts';
+
+/** The sender's name of everything that comes from the gateway and the agents. */
+export const MAIN_SENDER = 'main';
+
+export interface InboxOptions {
+  /** Messages that may wait for one shard; above it a push is refused. */
+  readonly perShard: number;
+  /** Sends to the worker that holds a shard. */
+  readonly send: (shard: number, input: Input) => void;
+  /** A message that has killed its worker twice is withdrawn: it is read without being taken. */
+  readonly onWithdrawn: (text: string) => void;
+}
+
+/** What is known of a message until it is read. */
+export interface InboxNote {
+  /** Called once, when the turn that took it is committed. */
+  readonly onRead?: (() => void) | undefined;
+}
+
+/**
+ * The main thread's messages to the shards: numbered densely per shard and kept until a committed turn has read them, so
+ * that a worker's death loses none (ring, rules 2 to 4). Numbers go on where the last process stopped.
+ */
+export interface Inbox {
+  hasRoom(shard: number): boolean;
+  push(shard: number, key: string, text: string, note?: InboxNote): void;
+  /** The shard begins an epoch: what it has not read is sent again. */
+  claimed(claim: Claim): void;
+  /** A turn is committed. */
+  read(shard: number, n: number): void;
+  /** The worker misses a number. */
+  resend(shard: number, epoch: number): void;
+  /** The worker died taking this message; the second time it is withdrawn. */
+  died(shard: number, n: number): void;
+  /** Empties every message that `test` picks, so that it is read and nothing happens. */
+  withdraw(test: (text: string) => boolean): void;
+  depth(): number;
+}
+
+interface Waiting {
+  readonly key: string;
+  text: string;
+  readonly onRead: (() => void) | undefined;
+  deaths: number;
+}
+
+interface Lane {
+  epoch: number;
+  /** Number of the first waiting message; 0 until the first claim says where numbers go on. */
+  first: number;
+  waiting: Waiting[];
+}
+
+const DEADLY = 2;
+
+export const createInbox = ({ perShard, send, onWithdrawn }: InboxOptions): Inbox => {
+  const lanes = Array.from({ length: SHARDS }, (): Lane => ({ epoch: 0, first: 0, waiting: [] }));
+  const lane = (shard: number): Lane => lanes[shard] as Lane;
+
+  const dispatch = (shard: number, { epoch, first, waiting }: Lane, index: number): void => {
+    const { key, text } = waiting[index] as Waiting;
+    send(shard, [shard, epoch, MAIN_SENDER, first + index, key, text]);
+  };
+  const dispatchAll = (shard: number): void => {
+    const at = lane(shard);
+    for (const index of at.waiting.keys()) dispatch(shard, at, index);
+  };
+  const drop = (at: Lane, n: number): void => {
+    const count = Math.min(Math.max(n - at.first + 1, 0), at.waiting.length);
+    if (count === 0) return;
+    const read = at.waiting.splice(0, count);
+    at.first += count;
+    for (const { onRead } of read) onRead?.();
+  };
+
+  return {
+    hasRoom: (shard) => lane(shard).waiting.length < perShard,
+    push: (shard, key, text, note) => {
+      const at = lane(shard);
+      at.waiting.push({ key, text, onRead: note?.onRead, deaths: 0 });
+      if (at.epoch > 0) dispatch(shard, at, at.waiting.length - 1);
+    },
+    claimed: ({ shard, epoch, read }) => {
+      const at = lane(shard);
+      const last = read[MAIN_SENDER] ?? 0;
+      at.epoch = epoch;
+      if (at.first === 0) at.first = last + 1;
+      else drop(at, last);
+      dispatchAll(shard);
+    },
+    read: (shard, n) => drop(lane(shard), n),
+    resend: (shard, epoch) => {
+      if (lane(shard).epoch === epoch) dispatchAll(shard);
+    },
+    died: (shard, n) => {
+      const at = lane(shard);
+      const message = at.waiting[n - at.first];
+      if (message === undefined) return;
+      message.deaths += 1;
+      if (message.deaths < DEADLY) return;
+      onWithdrawn(message.text);
+      message.text = '';
+    },
+    withdraw: (test) => {
+      for (const { waiting } of lanes) {
+        for (const message of waiting) if (message.text !== '' && test(message.text)) message.text = '';
+      }
+    },
+    depth: () => lanes.reduce((sum, { waiting }) => sum + waiting.length, 0),
+  };
+};

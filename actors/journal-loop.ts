@@ -1,0 +1,193 @@
+import type { Claim, Journal } from './journal.ts';
+import type { JournalAnswers, JournalCall, JournalInput, JournalNotice, JournalOutput } from './journal-messages.ts';
+
+export interface JournalLoopOptions {
+  readonly journal: Journal;
+  readonly stopwatch: () => number;
+  readonly notify: (notice: JournalNotice) => void;
+  /** Runs a task after others had their turn. */
+  readonly later: (task: () => void, delayMs: number) => void;
+}
+
+export interface JournalLoop {
+  /** A worker's input; `answer` reaches that worker. */
+  take(input: JournalInput, answer: (output: JournalOutput) => void): void;
+  /** A call of the main thread. */
+  call(id: number, call: JournalCall): void;
+  /** Works off what was taken; returns at once when it is already at it. */
+  wake(): void;
+}
+
+type Step =
+  | { readonly input: JournalInput; readonly answer: (output: JournalOutput) => void }
+  | { readonly id: number; readonly call: JournalCall };
+type TurnStep = { readonly input: Extract<JournalInput, { type: 'turn' }>; readonly answer: (output: JournalOutput) => void };
+
+/** Bytes of log that may wait while turns keep coming; above it a chunk is applied between two groups. */
+const BACKLOG_BYTES = 2 * 1024 * 1024;
+/** Bytes of log that one `apply` moves at most, roughly; only steers how often it is called. */
+const CHUNK_BYTES = 256 * 1024;
+/** How long the log may lie while nothing happens. */
+const IDLE_MS = 25;
+const GROUP_TURNS = 512;
+
+const isTurn = (step: Step | undefined): step is TurnStep =>
+  step !== undefined && 'input' in step && step.input.type === 'turn';
+
+/**
+ * The group commit. Steps are served in order of arrival; turns that stand next to one another are one transaction.
+ * Pure of threads: the journal thread feeds it from its ports, a simulation from its scheduler.
+ */
+export const createJournalLoop = ({ journal, stopwatch, notify, later }: JournalLoopOptions): JournalLoop => {
+  let steps: Step[] = [];
+  let working = false;
+  let group = 0;
+  let backlog = 0;
+  let failing = false;
+  let idling = false;
+
+  const failed = (error: unknown): void => {
+    failing = true;
+    notify({ type: 'failed', message: error instanceof Error ? error.message : String(error) });
+  };
+  const succeeded = (): void => {
+    if (!failing) return;
+    failing = false;
+    notify({ type: 'recovered' });
+  };
+
+  const commit = async (turns: readonly TurnStep[]): Promise<void> => {
+    const started = stopwatch();
+    try {
+      const verdicts = await journal.commit(turns.map(({ input }) => input.turn));
+      const accepted: TurnStep[] = [];
+      for (const [index, turn] of turns.entries()) {
+        if (verdicts[index] === 'committed') accepted.push(turn);
+        else closed(turn);
+      }
+      if (accepted.length === 0) return;
+      group += 1;
+      for (const { input } of accepted) backlog += input.turn.text.length;
+      notify({
+        type: 'released',
+        group,
+        texts: accepted.map(({ input }) => input.turn.text),
+        releases: accepted.map(({ input }) => input.release),
+        commitMs: stopwatch() - started,
+      });
+      succeeded();
+    } catch (error) {
+      failed(error);
+      for (const turn of turns) closed(turn);
+    }
+  };
+  const closed = ({ input, answer }: TurnStep): void =>
+    answer({ type: 'closed', shard: input.turn.shard, epoch: input.turn.epoch });
+
+  const claim = async (shards: readonly number[], answer: (output: JournalOutput) => void): Promise<void> => {
+    let claims: readonly Claim[];
+    try {
+      claims = await journal.claim(shards);
+    } catch (error) {
+      failed(error);
+      answer({ type: 'unclaimed', shards });
+      return;
+    }
+    succeeded();
+    backlog = 0;
+    // The main thread hears first: it sends again what the claim says was not read.
+    notify({ type: 'claimed', claims });
+    answer({ type: 'claimed', claims });
+  };
+
+  const settle = async (): Promise<number> => {
+    const upTo = group;
+    while (await journal.apply());
+    backlog = 0;
+    return upTo;
+  };
+
+  const calls: { readonly [T in JournalCall['type']]: (call: Extract<JournalCall, { type: T }>) => Promise<JournalAnswers[T]> } = {
+    settle,
+    outbox: ({ from, to, after, limit }) => journal.outbox(from, to, after, limit),
+    keys: () => journal.keys.list(),
+    key: ({ id }) => journal.keys.find(id),
+    'put-key': async ({ key }) => (await journal.keys.put(key), null),
+    close: async () => (await journal.close(), null),
+  };
+
+  const serve = async (step: Exclude<Step, TurnStep>): Promise<void> => {
+    if ('call' in step) {
+      try {
+        const answer = calls[step.call.type] as (call: JournalCall) => Promise<unknown>;
+        notify({ type: 'answer', id: step.id, value: await answer(step.call) });
+      } catch (error) {
+        notify({ type: 'refused', id: step.id, message: error instanceof Error ? error.message : String(error) });
+      }
+      return;
+    }
+    const { input, answer } = step;
+    if (input.type === 'claim') return claim(input.shards, answer);
+    if (input.type === 'load') {
+      try {
+        answer({ type: 'loaded', shard: input.shard, epoch: input.epoch, loaded: await journal.load(input.session) });
+      } catch (error) {
+        failed(error);
+        answer({ type: 'closed', shard: input.shard, epoch: input.epoch });
+      }
+    }
+  };
+
+  const applyChunk = async (): Promise<void> => {
+    try {
+      backlog = (await journal.apply()) ? Math.max(1, backlog - CHUNK_BYTES) : 0;
+    } catch (error) {
+      failed(error);
+    }
+  };
+
+  const work = async (): Promise<void> => {
+    while (steps.length > 0) {
+      const turns: TurnStep[] = [];
+      while (turns.length < GROUP_TURNS && isTurn(steps[turns.length])) turns.push(steps[turns.length] as TurnStep);
+      if (turns.length > 0) {
+        steps = steps.slice(turns.length);
+        await commit(turns);
+        if (backlog > BACKLOG_BYTES) await applyChunk();
+      } else {
+        await serve(steps.shift() as Exclude<Step, TurnStep>);
+      }
+    }
+  };
+
+  const wake = (): void => {
+    if (working) return;
+    working = true;
+    void work().finally(() => {
+      working = false;
+      if (steps.length > 0) wake();
+      else idle(IDLE_MS);
+    });
+  };
+
+  /** Fills the tables while nothing else is to be done, a chunk at a time. */
+  const idle = (delayMs: number): void => {
+    if (backlog === 0 || idling) return;
+    idling = true;
+    later(async () => {
+      idling = false;
+      if (working) return;
+      working = true;
+      await applyChunk();
+      working = false;
+      if (steps.length > 0) wake();
+      else if (!failing) idle(0);
+    }, delayMs);
+  };
+
+  return {
+    take: (input, answer) => void steps.push({ input, answer }),
+    call: (id, call) => void steps.push({ id, call }),
+    wake,
+  };
+};

@@ -1,0 +1,272 @@
+import { addressKey, addressOf, executionAddress } from '../machines/address.ts';
+import { problem } from '../machines/error.ts';
+import type { ExecutionId } from '../machines/id.ts';
+import type { Envelope } from '../machines/message.ts';
+import { INBOX_FILTER, inboxTopic } from '../machines/topic.ts';
+import type { Bus } from '../brokers/bus.ts';
+import type { Agents, Report } from './agents.ts';
+import { createAsks } from './asks.ts';
+import { anchoredClock, clockAnchor } from './clock.ts';
+import { createIdentifiers } from './identifiers.ts';
+import { createInbox, type InboxNote } from './inbox.ts';
+import { createJournalClient } from './journal-client.ts';
+import type { Claim } from './journal.ts';
+import type { JournalNotice } from './journal-messages.ts';
+import { createMentions } from './mentions.ts';
+import { SILENT, type Observer } from './observer.ts';
+import { createOutboxes } from './outboxes.ts';
+import { SHARDS, shardOf } from './placement.ts';
+import { createReleaser } from './release.ts';
+import { createSender } from './sender.ts';
+import type { ShardLimits } from './shard-messages.ts';
+import { SHARD_LIMITS } from './shard-messages.ts';
+import { createSqliteReads } from './sqlite-reads.ts';
+import { createSupervisor, type SupervisorLimits } from './supervisor.ts';
+import type { ReleasedEvent, Readiness, System } from './system.ts';
+import type { KeyStore } from './journal.ts';
+
+export interface RingOptions {
+  readonly bus: Bus;
+  /** Where the journal lives; it exists. */
+  readonly directory: string;
+  /** Makes the agent pool once the ring can take its reports. */
+  readonly agents: (report: Report) => Agents;
+  /** Threads that host shards. */
+  readonly workers: number;
+  readonly observer?: Observer;
+  /** Module that exports the `catalogue` of machines; default `machines/catalogue`. */
+  readonly catalogue?: string;
+  readonly shard?: Partial<ShardLimits>;
+  readonly supervisor?: Partial<SupervisorLimits>;
+  /** Messages that may wait for one logical shard before the edge refuses; default 2,000. */
+  readonly inboxPerShard?: number;
+  /** The journal thread ended by itself: the process has to be started again. */
+  readonly onFatal?: (error: Error) => void;
+}
+
+/** The ring with what only its owner needs. */
+export interface Ring extends System {
+  readonly keys: KeyStore;
+}
+
+const DEFAULT_ASK_MS = 10_000;
+const OUTBOX_IN_FLIGHT = 64;
+const DRAIN_POLL_MS = 10;
+
+/**
+ * Starts the ring on its threads; resolves once every shard is claimed. Rejects with `StoreFailedError` when the
+ * directory cannot be used, and with the cause when no shard worker starts.
+ */
+export const createRing = async (options: RingOptions): Promise<Ring> => {
+  const { bus, directory, workers, observer = SILENT, onFatal = () => {} } = options;
+  const anchor = clockAnchor();
+  const clock = anchoredClock(anchor);
+  const newId = createIdentifiers();
+  const asks = createAsks();
+  const mentions = createMentions();
+  const listeners = new Set<(event: ReleasedEvent) => void>();
+  const cutters = new Set<(client: string) => void>();
+  let readOnly: string | null = null;
+  let draining = false;
+
+  const each = <T>(all: ReadonlySet<(value: T) => void>, value: T): void => {
+    for (const listener of all) {
+      try {
+        listener(value);
+      } catch (error) {
+        observer.error('a listener failed', error);
+      }
+    }
+  };
+
+  const inbox = createInbox({
+    perShard: options.inboxPerShard ?? 2_000,
+    send: (shard, input) => supervisor.send(shard, input),
+    onWithdrawn: (text) => {
+      const { request, to } = JSON.parse(text) as Envelope;
+      observer.error('a message ended its worker twice and was withdrawn', addressKey(to));
+      if (request !== undefined) asks.refuse(request.id, problem('actor_failed', `the ${to.kind} cannot take this message`));
+    },
+  });
+  const outboxes = createOutboxes({
+    inFlight: OUTBOX_IN_FLIGHT,
+    send: (shard, input) => supervisor.send(shard, input),
+    fetch: (from, to, after, limit) => journal.call({ type: 'outbox', from, to, after, limit }),
+    onError: (error) => observer.error('an outbox could not be read', error),
+  });
+  const sender = createSender({ bus, inbox, onError: (error) => observer.error('a message could not be published', error) });
+
+  const tell = (envelope: Envelope, note: InboxNote = {}): void => {
+    sender.send(inboxTopic(shardOf(envelope.to.session), envelope.to), JSON.stringify(envelope), note);
+  };
+  const report: Report = (execution, { session }, message) => {
+    let resolve = (): void => {};
+    let committed: Promise<void> | null = null;
+    let read = false;
+    const onRead = (): void => {
+      read = true;
+      resolve();
+    };
+    tell({ to: executionAddress(session, execution), message }, { onRead });
+    return {
+      get committed() {
+        committed ??= read ? Promise.resolve() : new Promise((done) => (resolve = done));
+        return committed;
+      },
+    };
+  };
+  const agents = options.agents(report);
+
+  /** What an actor waited for outside the ring when its shard began anew (ring, rule 6). */
+  const resume = (key: string, waits: string): void => {
+    const { session, id } = addressOf(key);
+    const [what, value] = waits.split(':') as [string, string];
+    if (what === 'enqueue') {
+      agents.enqueue(id, { session }, Number(value));
+    } else if (what === 'run' && !agents.has(id, Number(value))) {
+      report(id as ExecutionId, { session }, {
+        type: 'execution.fail',
+        attempt: Number(value),
+        problem: problem('handler_crashed', 'the run was lost with its process or its thread'),
+        retryable: true,
+        artifacts: [],
+      });
+    }
+  };
+  const claimed = (claim: Claim): void => {
+    supervisor.claimed(claim.shard);
+    inbox.claimed(claim);
+    outboxes.claimed(claim);
+    for (const [key, waits] of claim.waits) resume(key, waits);
+  };
+
+  const release = createReleaser({
+    bus,
+    inbox,
+    outboxes,
+    agents,
+    asks,
+    observer,
+    onEvent: (event) => each(listeners, event),
+    onCut: (client) => each(cutters, client),
+    onMention: mentions.add,
+  });
+  const storeFailed = (message: string): void => {
+    if (readOnly === null) observer.store('failed', message);
+    readOnly = message;
+    // Nothing of these is durable; whoever asked hears so, and the shards read them as nothing.
+    inbox.withdraw((text) => {
+      const { request } = JSON.parse(text) as Envelope;
+      if (request !== undefined) asks.refuse(request.id, refusal());
+      return request !== undefined;
+    });
+  };
+  const refusal = () =>
+    draining
+      ? problem('unavailable', 'the server is draining', { retry_after: 1 })
+      : problem('read_only', 'the store takes no writes', { retry_after: 1 });
+
+  const onNotice = (notice: Exclude<JournalNotice, { type: 'answer' | 'refused' | 'ready' }>): void => {
+    switch (notice.type) {
+      case 'released':
+        return release(notice);
+      case 'claimed':
+        return notice.claims.forEach(claimed);
+      case 'failed':
+        return storeFailed(notice.message);
+      case 'recovered':
+        readOnly = null;
+        return observer.store('recovered', '');
+    }
+  };
+
+  const journal = await createJournalClient({
+    directory,
+    onNotice,
+    onExit: (error) => {
+      storeFailed(error.message);
+      onFatal(error);
+    },
+  });
+  const supervisor = createSupervisor({
+    workers,
+    clockAnchor: anchor,
+    catalogue: options.catalogue ?? new URL(`../machines/catalogue${import.meta.url.slice(-3)}`, import.meta.url).href,
+    limits: { ...SHARD_LIMITS, ...options.shard },
+    supervision: options.supervisor ?? {},
+    clock,
+    connectJournal: journal.connect,
+    observer,
+    onGap: ({ shard, epoch, sender: from }) =>
+      Number.isInteger(Number(from)) ? outboxes.resend(Number(from), shard) : inbox.resend(shard, epoch),
+    onDeath: (taking) => inbox.died(taking.shard, taking.n),
+  });
+  const settle = async (mention: string | null): Promise<void> => {
+    if (mentions.isOpen(mention)) mentions.settled(await journal.call({ type: 'settle' }));
+  };
+  const reads = createSqliteReads({ directory, settle });
+  const unsubscribe = bus.subscribe(INBOX_FILTER, sender.arrived);
+
+  const close = async (graceMs = 30_000): Promise<void> => {
+    draining = true;
+    const until = clock() + graceMs;
+    await agents.close(graceMs);
+    while (inbox.depth() > 0 && readOnly === null && clock() < until) {
+      await new Promise((resolve) => setTimeout(resolve, DRAIN_POLL_MS));
+    }
+    asks.refuseAll(refusal());
+    unsubscribe();
+    await supervisor.close();
+    reads.close();
+    await journal.close();
+  };
+
+  try {
+    await supervisor.start();
+  } catch (error) {
+    await close(0);
+    throw error;
+  }
+
+  return {
+    bus,
+    reads,
+    agents,
+    keys: journal.keys,
+    newId,
+    now: clock,
+    ask: (envelope, deadlineMs = DEFAULT_ASK_MS) => {
+      if (draining || readOnly !== null) return Promise.resolve({ ok: false, problem: refusal() });
+      if (!inbox.hasRoom(shardOf(envelope.to.session))) {
+        const full = problem('overloaded', 'too many messages wait for this session', { retry_after: 1 });
+        return Promise.resolve({ ok: false, problem: full });
+      }
+      const request = envelope.request ?? { id: newId('request') };
+      const answer = asks.wait(request.id, deadlineMs);
+      tell({ ...envelope, request });
+      return answer;
+    },
+    tell: (envelope) => {
+      const room = inbox.hasRoom(shardOf(envelope.to.session));
+      if (room) tell(envelope);
+      return room;
+    },
+    onEvent: (listener) => {
+      listeners.add(listener);
+      return () => void listeners.delete(listener);
+    },
+    onCut: (listener) => {
+      cutters.add(listener);
+      return () => void cutters.delete(listener);
+    },
+    readiness: (): Readiness => {
+      if (draining) return { ready: false, state: 'draining', detail: 'the server is draining' };
+      if (readOnly !== null) return { ready: false, state: 'read_only', detail: readOnly };
+      const open = supervisor.open();
+      return open === SHARDS
+        ? { ready: true }
+        : { ready: false, state: 'rebuilding', detail: `${open} of ${SHARDS} shards are open` };
+    },
+    close,
+  };
+};

@@ -1,0 +1,221 @@
+import { addressOf } from '../machines/address.ts';
+import type { Catalogue } from '../machines/catalogue.ts';
+import type { Clock } from './clock.ts';
+import type { JournalInput, JournalOutput } from './journal-messages.ts';
+import { isOwnActor, sleep, wakeResident, type Resident } from './resident.ts';
+import { accept, closeShard, createShard, isOpen, openShard, type Shard, type Step } from './shard.ts';
+import type { Input, ShardLimits, ShardOutput } from './shard-messages.ts';
+import { createTurnTaker } from './shard-turn.ts';
+import { encodeTurn } from './turn-record.ts';
+import type { Turn, TurnSources } from './turn.ts';
+
+export interface ShardHostOptions {
+  readonly catalogue: Catalogue;
+  readonly limits: ShardLimits;
+  readonly clock: Clock;
+  /** Milliseconds, for measuring only. */
+  readonly stopwatch: () => number;
+  readonly sources: TurnSources;
+  readonly toJournal: (input: JournalInput) => void;
+  readonly toMain: (output: ShardOutput) => void;
+  /** Calls `task` once, at `at` milliseconds of the clock or later; the last call replaces those before it. */
+  readonly wakeAt: (at: number, task: () => void) => void;
+  /** Calls `task` after a pause. */
+  readonly retry: (task: () => void) => void;
+  readonly taking: (shard: number, n: number) => void;
+}
+
+export interface ShardHost {
+  /** Takes over shards: each claims itself first (ring, rule 6). */
+  own(shards: readonly number[]): void;
+  /** Queues inputs; `run` takes them. */
+  inputs(inputs: readonly Input[]): void;
+  /** What the journal says. */
+  journal(output: JournalOutput): void;
+  /** Takes turns until nothing is left that can be taken. */
+  run(): void;
+  size(): { readonly sessions: number; readonly actors: number };
+}
+
+/** How soon a deadline is tried again that its actor did not survive. */
+const RETRY_DEADLINE_MS = 1_000;
+
+/**
+ * The shards of one worker. Decides and never waits: turns are handed to the journal and the next is taken at once; what
+ * the journal refuses closes the shard's epoch, and the shard begins again from the disk.
+ */
+export const createShardHost = (options: ShardHostOptions): ShardHost => {
+  const { catalogue, limits, clock, stopwatch, sources, toJournal, toMain, wakeAt, retry, taking } = options;
+  const shards = new Map<number, Shard>();
+  /** In order of last use, so that the first has slept longest when room is needed. */
+  const residents = new Map<string, Resident>();
+  const taker = createTurnTaker({ catalogue, limits, clock, sources, residents, taking });
+
+  const claim = (indexes: readonly number[]): void => toJournal({ type: 'claim', shards: indexes });
+
+  const forget = (resident: Resident): void => {
+    sleep(resident);
+    residents.delete(resident.session);
+  };
+
+  const close = (shard: Shard): void => {
+    closeShard(shard);
+    for (const resident of residents.values()) if (resident.shard === shard.index) forget(resident);
+  };
+
+  const needsLoad = (step: Step): string | null => {
+    const session = step.kind === 'input' ? step.envelope.to.session : addressOf(step.key).session;
+    if (residents.has(session)) return null;
+    if (step.kind === 'input' && (step.envelope.message.type === 'nothing' || opensSession(step))) return null;
+    return session;
+  };
+
+  /** Takes from the queue what can be taken now; asks for the sessions that the rest waits for. */
+  const ready = (shard: Shard): Step[] => {
+    const due = shard.timers.due(clock()).map((key): Step => ({ kind: 'deadline', key }));
+    if (due.length > 0) shard.queue = [...due, ...shard.queue];
+    const batch = shard.queue.slice(0, limits.turnInputs);
+    const asleep = new Set(batch.map(needsLoad).filter((session) => session !== null));
+    for (const session of asleep) {
+      if (shard.loading.has(session)) continue;
+      shard.loading.add(session);
+      toJournal({ type: 'load', shard: shard.index, epoch: shard.epoch, session });
+    }
+    const end = asleep.size === 0 ? batch.length : batch.findIndex((step) => needsLoad(step) !== null);
+    shard.queue = shard.queue.slice(end);
+    return batch.slice(0, end);
+  };
+
+  const takeTurn = (shard: Shard, steps: readonly Step[]): void => {
+    const started = stopwatch();
+    const { turn } = taker.take(shard, steps);
+    record(shard, turn, steps, started);
+    for (const [hosted, resident] of turn.touched()) {
+      shard.timers.set(hosted.key, hosted.ended() ? null : hosted.standing().context.deadline);
+      if (hosted.ended() && !isOwnActor(resident, hosted)) {
+        hosted.stop();
+        resident.actors.delete(hosted.key);
+      }
+      residents.delete(resident.session);
+      residents.set(resident.session, resident);
+    }
+    for (const step of steps) if (step.kind === 'deadline') rearm(shard, step.key, turn.at);
+  };
+
+  /** A deadline whose message made its actor throw is still to come: it is tried again, not forgotten. */
+  const rearm = (shard: Shard, key: string, at: number): void => {
+    const hosted = residents.get(addressOf(key).session)?.actors.get(key);
+    const deadline = hosted === undefined || hosted.ended() ? null : hosted.standing().context.deadline;
+    if (deadline !== null && deadline <= at) shard.timers.set(key, at + RETRY_DEADLINE_MS);
+  };
+
+  /** Hands the turn to the journal. A turn that decided nothing still says how far it has read. */
+  const record = (shard: Shard, turn: Turn, steps: readonly Step[], started: number): void => {
+    const read: Record<string, number> = {};
+    for (const step of steps) if (step.kind === 'input') read[step.sender] = step.n;
+    const { heads, contexts } = turn.snapshots();
+    const quiet = heads.length === 0 && turn.eventHeads.length === 0 && turn.replies.length === 0;
+    if (quiet && Object.keys(read).length === 0) return;
+    for (const [sender, n] of Object.entries(read)) shard.read.set(sender, n);
+    shard.turn += 1;
+    const text = encodeTurn({
+      head: {
+        shard: shard.index,
+        epoch: shard.epoch,
+        turn: shard.turn,
+        at: turn.at,
+        read,
+        snapshots: heads,
+        events: turn.eventHeads,
+        out: turn.outHeads,
+        remembered: turn.rememberedHeads,
+      },
+      contexts,
+      events: turn.events,
+      out: turn.out,
+      remembered: turn.remembered,
+    });
+    toJournal({
+      type: 'turn',
+      turn: { shard: shard.index, epoch: shard.epoch, turn: shard.turn, text },
+      release: { replies: turn.replies, effects: turn.effects, tookMs: stopwatch() - started, inputs: steps.length },
+    });
+  };
+
+  const makeRoom = (): void => {
+    for (const resident of residents.values()) {
+      if (residents.size <= limits.residentSessions) return;
+      forget(resident);
+    }
+  };
+
+  const run = (): void => {
+    let next: number | null = null;
+    for (const shard of shards.values()) {
+      if (!isOpen(shard)) continue;
+      for (let steps = ready(shard); steps.length > 0; steps = ready(shard)) takeTurn(shard, steps);
+      const at = shard.timers.next();
+      if (at !== null && (next === null || at < next)) next = at;
+    }
+    taking(-1, 0);
+    makeRoom();
+    if (next !== null) wakeAt(next, run);
+  };
+
+  const journal = (output: JournalOutput): void => {
+    switch (output.type) {
+      case 'claimed':
+        for (const granted of output.claims) {
+          const shard = shards.get(granted.shard);
+          if (shard !== undefined) openShard(shard, granted);
+        }
+        return;
+      case 'unclaimed':
+        return retry(() => claim(output.shards));
+      case 'loaded': {
+        const shard = shards.get(output.shard);
+        const { session } = output.loaded;
+        if (shard === undefined || shard.epoch !== output.epoch || !shard.loading.delete(session)) return;
+        if (!residents.has(session)) {
+          residents.set(session, wakeResident(output.loaded, shard.index, catalogue, taker.onEffect));
+        }
+        return;
+      }
+      case 'closed': {
+        const shard = shards.get(output.shard);
+        if (shard === undefined || shard.epoch !== output.epoch) return;
+        close(shard);
+        return claim([shard.index]);
+      }
+    }
+  };
+
+  return {
+    own: (indexes) => {
+      for (const index of indexes) shards.set(index, createShard(index));
+      claim(indexes);
+    },
+    inputs: (inputs) => {
+      const gaps = new Set<string>();
+      for (const input of inputs) {
+        const shard = shards.get(input[0]);
+        if (shard === undefined || accept(shard, input) !== 'gap') continue;
+        const sender = input[2];
+        if (gaps.has(`${shard.index} ${sender}`)) continue;
+        gaps.add(`${shard.index} ${sender}`);
+        toMain({ type: 'gap', shard: shard.index, epoch: shard.epoch, sender });
+      }
+    },
+    journal,
+    run,
+    size: () => {
+      let actors = 0;
+      for (const resident of residents.values()) actors += resident.actors.size;
+      return { sessions: residents.size, actors };
+    },
+  };
+};
+
+/** A session that is just being opened has nothing to wake from: its id was drawn for this message. */
+const opensSession = (step: Extract<Step, { kind: 'input' }>): boolean =>
+  step.envelope.fresh === true && step.envelope.to.kind === 'session';

@@ -1,0 +1,67 @@
+import { receiveMessageOnPort, type MessagePort } from 'node:worker_threads';
+import type { Catalogue } from '../machines/catalogue.ts';
+import { anchoredClock, stopwatch } from './clock.ts';
+import { createIdentifiers } from './identifiers.ts';
+import { createShardHost } from './shard-host.ts';
+import type { ShardInput, ShardTask } from './shard-messages.ts';
+import type { JournalOutput } from './journal-messages.ts';
+
+/** A timer may not be set further ahead than this; it is set again when it comes. */
+const LONGEST_TIMER_MS = 2 ** 31 - 1;
+const RETRY_MS = 250;
+
+/**
+ * The long-lived Piscina task that hosts shards. It never resolves: the supervisor ends it with its thread.
+ */
+export default async ({ main, journal, clockAnchor, catalogue, limits, taking }: ShardTask): Promise<never> => {
+  const loaded = (await import(catalogue)) as { readonly catalogue: Catalogue };
+  const clock = anchoredClock(clockAnchor);
+  const newId = createIdentifiers();
+  const marks = new Float64Array(taking);
+  let timer: NodeJS.Timeout | undefined;
+
+  const host = createShardHost({
+    catalogue: loaded.catalogue,
+    limits,
+    clock,
+    stopwatch,
+    sources: { random: Math.random, newEventId: () => newId('event') },
+    toJournal: (input) => journal.postMessage(input),
+    toMain: (output) => main.postMessage(output),
+    wakeAt: (at, task) => {
+      clearTimeout(timer);
+      timer = setTimeout(task, Math.min(Math.max(at - clock(), 1), LONGEST_TIMER_MS));
+    },
+    retry: (task) => void setTimeout(task, RETRY_MS),
+    taking: (shard, n) => {
+      marks[0] = shard;
+      marks[1] = n;
+    },
+  });
+
+  const take = (message: ShardInput): void => {
+    if (message.type === 'inputs') return host.inputs(message.inputs);
+    if (message.type === 'own') return host.own(message.shards);
+    main.postMessage({ type: 'pong', id: message.id, ...host.size() });
+  };
+
+  /** All that has arrived makes larger turns than what one event delivers. */
+  const drain = (): void => {
+    for (let next = receiveMessageOnPort(journal); next !== undefined; next = receiveMessageOnPort(journal)) {
+      host.journal(next.message as JournalOutput);
+    }
+    for (let next = receiveMessageOnPort(main); next !== undefined; next = receiveMessageOnPort(main)) {
+      take(next.message as ShardInput);
+    }
+    host.run();
+  };
+  const listen = (port: MessagePort, first: (message: never) => void): void => {
+    port.on('message', (message) => {
+      first(message as never);
+      drain();
+    });
+  };
+  listen(main, take);
+  listen(journal, host.journal);
+  return new Promise<never>(() => {});
+};

@@ -1,0 +1,81 @@
+import type { Claim } from './journal.ts';
+import type { Input } from './shard-messages.ts';
+import type { Envelope } from '../machines/message.ts';
+import { createTimers, type Timers } from './timers.ts';
+
+/** Something a shard is to take: a message of a sender, or an actor's own deadline. */
+export type Step =
+  | { readonly kind: 'input'; readonly sender: string; readonly n: number; readonly key: string; readonly envelope: Envelope }
+  | { readonly kind: 'deadline'; readonly key: string };
+
+/** A logical shard as its worker holds it. */
+export interface Shard {
+  readonly index: number;
+  /** What the journal knows it by; 0 while it is being claimed. */
+  epoch: number;
+  turn: number;
+  /** How far each sender is read with the turns taken so far. */
+  readonly read: Map<string, number>;
+  /** How far each sender has arrived: what is between is in the queue. */
+  readonly arrived: Map<string, number>;
+  /** Last number given to a message to each other shard. */
+  readonly sent: Map<number, number>;
+  /** Arrived in order, not yet taken. */
+  queue: Step[];
+  /** Sessions asked of the journal; the shard waits for them so that no input overtakes another. */
+  readonly loading: Set<string>;
+  readonly timers: Timers;
+}
+
+export const createShard = (index: number): Shard => ({
+  index,
+  epoch: 0,
+  turn: 0,
+  read: new Map(),
+  arrived: new Map(),
+  sent: new Map(),
+  queue: [],
+  loading: new Set(),
+  timers: createTimers(),
+});
+
+export const isOpen = (shard: Shard): boolean => shard.epoch > 0;
+
+/** Begins an epoch from what the journal knows. */
+export const openShard = (shard: Shard, claim: Claim): void => {
+  closeShard(shard);
+  shard.epoch = claim.epoch;
+  shard.turn = claim.turn;
+  for (const [sender, n] of Object.entries(claim.read)) shard.read.set(sender, n);
+  for (const [receiver, n] of Object.entries(claim.sent)) shard.sent.set(Number(receiver), n);
+  for (const [key, at] of claim.deadlines) shard.timers.set(key, at);
+};
+
+/** Ends the epoch: everything in memory may be ahead of the disk and is forgotten (ring, rule 9). */
+export const closeShard = (shard: Shard): void => {
+  shard.epoch = 0;
+  shard.read.clear();
+  shard.arrived.clear();
+  shard.sent.clear();
+  shard.queue = [];
+  shard.loading.clear();
+  shard.timers.clear();
+};
+
+/**
+ * Queues an input. Answers `gap` where a number is missing before it: the sender has to send again from there. Inputs of
+ * another epoch and duplicates are dropped (ring, rule 3).
+ */
+export const accept = (shard: Shard, input: Input): 'taken' | 'dropped' | 'gap' => {
+  const [, epoch, sender, n, key, text] = input;
+  if (epoch !== shard.epoch || !isOpen(shard)) return 'dropped';
+  const next = (shard.arrived.get(sender) ?? shard.read.get(sender) ?? 0) + 1;
+  if (n < next) return 'dropped';
+  if (n > next) return 'gap';
+  shard.arrived.set(sender, n);
+  shard.queue.push({ kind: 'input', sender, n, key, envelope: text === '' ? NOTHING : (JSON.parse(text) as Envelope) });
+  return 'taken';
+};
+
+/** What a withdrawn message becomes: it is read, and nothing happens. */
+export const NOTHING: Envelope = { to: { session: 'ses_' as never, kind: 'nothing', id: '' }, message: { type: 'nothing' } };

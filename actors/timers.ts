@@ -1,0 +1,59 @@
+import TinyQueue from 'tinyqueue';
+
+/**
+ * Absolute deadlines of many actors, one for each. Setting an actor's deadline again replaces it; the old entry stays in
+ * the heap and is skipped when its time comes, so that moving a deadline costs a push and no search.
+ */
+export interface Timers {
+  /** Sets or, with null, clears the deadline of `key` in milliseconds since the epoch. */
+  set(key: string, at: number | null): void;
+  /** Takes out every key whose deadline is at or before `now`, earliest first. */
+  due(now: number): string[];
+  /** The earliest deadline, or null. */
+  next(): number | null;
+  clear(): void;
+}
+
+interface Entry {
+  readonly at: number;
+  readonly key: string;
+}
+
+const order = (a: Entry, b: Entry): number => a.at - b.at || (a.key < b.key ? -1 : 1);
+
+export const createTimers = (): Timers => {
+  let heap = new TinyQueue<Entry>([], order);
+  const armed = new Map<string, number>();
+
+  const dropStale = (): Entry | undefined => {
+    for (let top = heap.peek(); top !== undefined; top = heap.peek()) {
+      if (armed.get(top.key) === top.at) return top;
+      heap.pop();
+    }
+    return undefined;
+  };
+
+  return {
+    set: (key, at) => {
+      if (at === null) armed.delete(key);
+      else if (armed.get(key) !== at) {
+        armed.set(key, at);
+        heap.push({ at, key });
+      }
+    },
+    due: (now) => {
+      const keys: string[] = [];
+      for (let top = dropStale(); top !== undefined && top.at <= now; top = dropStale()) {
+        heap.pop();
+        armed.delete(top.key);
+        keys.push(top.key);
+      }
+      return keys;
+    },
+    next: () => dropStale()?.at ?? null,
+    clear: () => {
+      heap = new TinyQueue<Entry>([], order);
+      armed.clear();
+    },
+  };
+};
