@@ -45,6 +45,7 @@ export const createJournalLoop = ({ journal, stopwatch, notify, later }: Journal
   let backlog = 0;
   let failing = false;
   let idling = false;
+  let closing = false;
 
   const failed = (error: unknown): void => {
     failing = true;
@@ -95,9 +96,9 @@ export const createJournalLoop = ({ journal, stopwatch, notify, later }: Journal
     }
     succeeded();
     backlog = 0;
-    // The main thread hears first: it sends again what the claim says was not read.
-    notify({ type: 'claimed', claims });
+    // The worker hears first: what the main thread then sends for the new epoch finds it open.
     answer({ type: 'claimed', claims });
+    notify({ type: 'claimed', claims });
   };
 
   const settle = async (): Promise<number> => {
@@ -112,8 +113,15 @@ export const createJournalLoop = ({ journal, stopwatch, notify, later }: Journal
     outbox: ({ from, to, after, limit }) => journal.outbox(from, to, after, limit),
     keys: () => journal.keys.list(),
     key: ({ id }) => journal.keys.find(id),
-    'put-key': async ({ key }) => (await journal.keys.put(key), null),
-    close: async () => (await journal.close(), null),
+    'put-key': async ({ key }) => {
+      await journal.keys.put(key);
+      return null;
+    },
+    close: async () => {
+      closing = true;
+      await journal.close();
+      return null;
+    },
   };
 
   const serve = async (step: Exclude<Step, TurnStep>): Promise<void> => {
@@ -172,11 +180,11 @@ export const createJournalLoop = ({ journal, stopwatch, notify, later }: Journal
 
   /** Fills the tables while nothing else is to be done, a chunk at a time. */
   const idle = (delayMs: number): void => {
-    if (backlog === 0 || idling) return;
+    if (backlog === 0 || idling || closing) return;
     idling = true;
     later(async () => {
       idling = false;
-      if (working) return;
+      if (working || closing) return;
       working = true;
       await applyChunk();
       working = false;

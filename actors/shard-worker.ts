@@ -1,4 +1,4 @@
-import { receiveMessageOnPort, type MessagePort } from 'node:worker_threads';
+import { receiveMessageOnPort } from 'node:worker_threads';
 import type { Catalogue } from '../machines/catalogue.ts';
 import { anchoredClock, stopwatch } from './clock.ts';
 import { createIdentifiers } from './identifiers.ts';
@@ -45,23 +45,28 @@ export default async ({ main, journal, clockAnchor, catalogue, limits, taking }:
     main.postMessage({ type: 'pong', id: message.id, ...host.size() });
   };
 
-  /** All that has arrived makes larger turns than what one event delivers. */
+  /**
+   * All that has arrived makes larger turns than what one event delivers. The journal comes first: it says which epoch
+   * is open, and the main thread sends for an epoch only after the journal has said so here.
+   */
   const drain = (): void => {
     for (let next = receiveMessageOnPort(journal); next !== undefined; next = receiveMessageOnPort(journal)) {
       host.journal(next.message as JournalOutput);
     }
+  };
+  journal.on('message', (output: JournalOutput) => {
+    host.journal(output);
+    drain();
+    host.run();
+  });
+  main.on('message', (input: ShardInput) => {
+    drain();
+    take(input);
     for (let next = receiveMessageOnPort(main); next !== undefined; next = receiveMessageOnPort(main)) {
+      drain();
       take(next.message as ShardInput);
     }
     host.run();
-  };
-  const listen = (port: MessagePort, first: (message: never) => void): void => {
-    port.on('message', (message) => {
-      first(message as never);
-      drain();
-    });
-  };
-  listen(main, take);
-  listen(journal, host.journal);
+  });
   return new Promise<never>(() => {});
 };

@@ -131,6 +131,8 @@ export const createSupervisor = (options: SupervisorOptions): Supervisor => {
   const beat = (): void => {
     ping += 1;
     for (const [worker, child] of held.entries()) {
+      // One that is still starting has a deadline of its own.
+      if (!child.shards.every((shard) => openShards.has(shard))) continue;
       if (child.unanswered >= limits.missed) {
         child.unanswered = 0;
         child.runner.tell({ type: 'child.unresponsive', incarnation: child.runner.incarnation() });

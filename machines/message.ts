@@ -50,6 +50,8 @@ export type SessionMessage =
   | { readonly type: 'session.cancel'; readonly caller: Caller; readonly execution_id: ExecutionId }
   | { readonly type: 'client.presence'; readonly client_id: ClientId; readonly attached: boolean }
   | { readonly type: 'client.gone'; readonly client_id: ClientId }
+  /** An execution has left the agents' queue, or has come back to it. */
+  | { readonly type: 'execution.changed'; readonly execution_id: ExecutionId; readonly queued: boolean }
   | { readonly type: 'execution.ended'; readonly execution_id: ExecutionId };
 
 /** What a client's actor understands. */
@@ -57,7 +59,8 @@ export type ClientMessage =
   | { readonly type: 'client.open'; readonly session_id: SessionId; readonly client: NewClient }
   | { readonly type: 'client.attach' }
   | { readonly type: 'client.detach' }
-  | { readonly type: 'client.leave' };
+  /** `reason` where the session ends with all its clients: nobody is left to hear of this one, and nobody asks. */
+  | { readonly type: 'client.leave'; readonly reason?: 'session_ended' };
 
 /** What an execution's actor understands. Agents' messages carry the attempt they speak of (ring, rule 7). */
 export type ExecutionMessage =
@@ -102,6 +105,7 @@ export type ExecutionMessage =
       readonly retryable: boolean;
       readonly artifacts: readonly ArtifactInfo[];
     }
+  /** `by` is null where the session ends it: then nobody waits for a reply. */
   | { readonly type: 'execution.cancel'; readonly by: Caller | null };
 
 export type Message = SessionMessage | ClientMessage | ExecutionMessage;

@@ -1,0 +1,266 @@
+import type { DatabaseSync } from 'node:sqlite';
+import { setImmediate } from 'node:timers/promises';
+import { type Claim, type Journal, type OutMessage, StoreFailedError, type TurnText, type Verdict } from './journal.ts';
+import { createApplier, type ShardProgress } from './sqlite-apply.ts';
+import {
+  databaseFile,
+  guarded,
+  isDiskError,
+  isSqliteError,
+  lockDirectory,
+  makeDirectory,
+  openWriter,
+  transact,
+} from './sqlite-database.ts';
+import { createSqliteKeys } from './sqlite-keys.ts';
+import { createLoader } from './sqlite-load.ts';
+import { createLogTail } from './sqlite-log.ts';
+import { createReserve } from './sqlite-reserve.ts';
+import { readsOver, type Settle } from './sqlite-reads.ts';
+import { judge, type ShardHead } from './journal-verdicts.ts';
+
+/** How much of the log one `apply` moves, in UTF-16 units: what keeps its pause below about 10 ms. */
+const CHUNK_TEXT = 262_144;
+/** How many pages (4 KiB) gather in the write-ahead log before `apply` moves them into the file. */
+const CHECKPOINT_PAGES = 512;
+
+export interface SqliteJournalOptions {
+  /** Made where it is missing. Holds `journal.db`, SQLite's files beside it and `journal.lock`. */
+  readonly directory: string;
+}
+
+/**
+ * The journal in one SQLite file. Its calls block their thread while they touch the disk: it wants a thread of its own.
+ * Rejects with `StoreFailedError` where another process has the directory, where the file is damaged or newer than
+ * this release, and where the disk takes no writes.
+ *
+ * Durability: commits, claims and keys are synced (`synchronous = FULL`). Applying is not: losing it to a power cut
+ * only brings the log rows back that it had deleted, and whatever is synced later syncs it too.
+ */
+export const createSqliteJournal = async (options: SqliteJournalOptions): Promise<Journal> => {
+  const { directory } = options;
+  makeDirectory(directory);
+  const lock = lockDirectory(directory);
+  try {
+    const db = openWriter(directory);
+    try {
+      return guarded(`the journal ${databaseFile(directory)} could not be read`, () => serve(db, directory, lock.release));
+    } catch (error) {
+      db.close();
+      throw error;
+    }
+  } catch (error) {
+    lock.release();
+    throw error;
+  }
+};
+
+const serve = (db: DatabaseSync, directory: string, release: () => void): Journal => {
+  const file = databaseFile(directory);
+  const tail = createLogTail(db);
+  const reserve = createReserve(directory);
+  const applier = createApplier(db);
+  const load = createLoader(db);
+  const listShards = db.prepare('SELECT shard, epoch, turn, read, sent FROM shards');
+  const bumpEpoch = db.prepare(`
+    INSERT INTO shards (shard, epoch, turn, read, sent) VALUES (?, 1, 0, '{}', '{}')
+    ON CONFLICT (shard) DO UPDATE SET epoch = epoch + 1 RETURNING epoch`);
+  const waking = db.prepare(`
+    SELECT session || '/' || kind || '/' || id AS key, deadline, waits FROM actors
+    WHERE shard = ? AND done = 0 AND (deadline IS NOT NULL OR waits IS NOT NULL) ORDER BY deadline, key`);
+  const senders = db.prepare('SELECT DISTINCT sender FROM outbox WHERE receiver = ? ORDER BY sender');
+  const outbox = db.prepare(
+    'SELECT n, key, text FROM outbox WHERE receiver = ? AND sender = ? AND n > ? ORDER BY n LIMIT ?',
+  );
+  const moveLog = db.prepare('PRAGMA wal_checkpoint(PASSIVE)');
+  const truncateLog = db.prepare('PRAGMA wal_checkpoint(TRUNCATE)');
+  const walState = db.prepare('PRAGMA wal_checkpoint(NOOP)');
+
+  let open = true;
+  let checkpointing = false;
+  /** Set by a write that failed: what SQLite's log holds at its end is not trusted until {@link heal}. */
+  let suspect = false;
+  /** The last epoch and turn of each shard, ahead of the tables by what the log holds. */
+  const heads = new Map<number, ShardHead>();
+  /** What the tables say of each shard. */
+  const progress = new Map<number, ShardProgress>();
+
+  const readShards = (wanted?: ReadonlySet<number>): void => {
+    for (const row of listShards.all() as unknown as ShardRow[]) {
+      if (wanted !== undefined && !wanted.has(row.shard)) continue;
+      heads.set(row.shard, { epoch: row.epoch, turn: row.turn });
+      progress.set(row.shard, { turn: row.turn, read: JSON.parse(row.read), sent: JSON.parse(row.sent) });
+    }
+  };
+
+  const checkOpen = (): void => {
+    if (!open) throw new StoreFailedError(`the journal ${file} is closed`);
+  };
+
+  /**
+   * After a failed write the end of SQLite's log may be on the disk or not, whatever its pages in memory say (a failed
+   * fsync is not repeated by the kernel). So everything committed is moved to the file, the log begins anew, and only
+   * then is anything written again.
+   */
+  const heal = (): void => {
+    if (!suspect) return;
+    const { busy } = truncateLog.get() as { busy: number };
+    if (busy !== 0) throw new StoreFailedError(`the journal ${file} is being read and cannot be brought up`);
+    tail.reload();
+    suspect = false;
+  };
+
+  /** Runs what also a full disk must not stop. */
+  const insist = <T>(work: () => T): T => {
+    try {
+      return work();
+    } catch (error) {
+      suspect ||= isSqliteError(error);
+      if (!isDiskError(error) || !reserve.release()) throw error;
+      return work();
+    }
+  };
+
+  const write = <T>(work: () => T): T => {
+    checkOpen();
+    return guarded(`the journal ${file} takes no writes`, () => {
+      try {
+        insist(heal);
+        reserve.hold();
+        return work();
+      } catch (error) {
+        suspect ||= isSqliteError(error);
+        throw error;
+      }
+    });
+  };
+
+  const read = <T>(work: () => T): T => {
+    checkOpen();
+    return guarded(`the journal ${file} could not be read`, work);
+  };
+
+  const moveChunk = (): void => {
+    heal();
+    const rows = tail.oldest(CHUNK_TEXT);
+    const lastId = rows.at(-1)?.id;
+    if (lastId === undefined) return;
+    db.exec('PRAGMA synchronous = NORMAL');
+    try {
+      const moved = transact(db, () => {
+        const known = (shard: number) => progress.get(shard) ?? NO_PROGRESS;
+        const result = applier.apply(rows, known);
+        tail.remove(lastId);
+        return result;
+      });
+      for (const [shard, next] of moved) progress.set(shard, next);
+      tail.forget(lastId);
+    } finally {
+      db.exec('PRAGMA synchronous = FULL');
+    }
+  };
+
+  const applyChunk = (): void => guarded(`the log of ${file} could not be applied`, () => insist(moveChunk));
+
+  const applyUpTo = (lastId: number): void => {
+    while (tail.holds(lastId)) applyChunk();
+  };
+
+  /** Commits go on between the chunks. */
+  const settle: Settle = async (mention) => {
+    checkOpen();
+    const lastId = tail.lastMention(mention);
+    while (tail.holds(lastId)) {
+      applyChunk();
+      if (tail.holds(lastId)) await setImmediate();
+    }
+  };
+
+  const claimOf = (shard: number, epoch: number): Claim => {
+    const { turn, read, sent } = progress.get(shard) ?? NO_PROGRESS;
+    const rows = waking.all(shard) as unknown as WakingRow[];
+    return {
+      shard,
+      epoch,
+      turn,
+      read,
+      sent,
+      deadlines: rows.flatMap(({ key, deadline }) => (deadline === null ? [] : [[key, deadline] as const])),
+      waits: rows.flatMap(({ key, waits }) => (waits === null ? [] : [[key, waits] as const])),
+      senders: (senders.all(shard) as unknown as { sender: number }[]).map(({ sender }) => sender),
+    };
+  };
+
+  tail.reload();
+  readShards();
+  applyUpTo(tail.lastMention(null));
+  readShards();
+
+  return {
+    claim: async (shards) => {
+      checkOpen();
+      applyUpTo(tail.lastMention(null));
+      const epochs = write(() =>
+        transact(db, () => shards.map((shard) => (bumpEpoch.get(shard) as { epoch: number }).epoch)),
+      );
+      return read(() => {
+        readShards(new Set(shards));
+        return shards.map((shard, index) => claimOf(shard, epochs[index] as number));
+      });
+    },
+    commit: async (turns: readonly TurnText[]): Promise<readonly Verdict[]> => {
+      checkOpen();
+      const { verdicts, accepted, ahead } = judge(turns, heads);
+      if (accepted.length > 0) write(() => tail.append(accepted));
+      for (const [shard, head] of ahead) heads.set(shard, head);
+      return verdicts;
+    },
+    load: async (session) => {
+      checkOpen();
+      applyUpTo(tail.lastMention(session));
+      return read(() => load(session));
+    },
+    outbox: async (from, to, after, limit) => {
+      checkOpen();
+      applyUpTo(tail.lastMention(null));
+      const rows = read(() => outbox.all(to, from, after, limit)) as unknown as OutMessage[];
+      return rows.map(({ n, key, text }) => ({ n, key, text }));
+    },
+    apply: async () => {
+      checkOpen();
+      const { log, checkpointed } = read(() => walState.get()) as { log: number; checkpointed: number };
+      // One or the other, so that their pauses do not add up; in turns, since a reader may hold a checkpoint back.
+      checkpointing = !checkpointing && log - checkpointed > CHECKPOINT_PAGES;
+      if (checkpointing) guarded(`the journal ${file} takes no writes`, () => moveLog.get());
+      else applyChunk();
+      return !tail.empty;
+    },
+    reads: readsOver(db, file, settle),
+    keys: createSqliteKeys(db, { read, write }),
+    close: async () => {
+      if (!open) return;
+      open = false;
+      try {
+        guarded(`the journal ${file} could not be closed`, () => db.close());
+      } finally {
+        release();
+      }
+    },
+  };
+};
+
+const NO_PROGRESS: ShardProgress = { turn: 0, read: {}, sent: {} };
+
+interface ShardRow {
+  readonly shard: number;
+  readonly epoch: number;
+  readonly turn: number;
+  readonly read: string;
+  readonly sent: string;
+}
+
+interface WakingRow {
+  readonly key: string;
+  readonly deadline: number | null;
+  readonly waits: string | null;
+}

@@ -1,0 +1,111 @@
+import { closeSync, fsyncSync, mkdirSync, openSync } from 'node:fs';
+import path from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
+import { StoreFailedError } from './journal.ts';
+import { migrate, MIGRATIONS, schemaOf } from './sqlite-schema.ts';
+
+/** How long a lock that another connection of this process holds for a moment is waited for. */
+const BUSY_TIMEOUT_MS = 2_000;
+/** Enough that a chunk never spills to the disk before its commit. */
+const CACHE_KIB = 65_536;
+/** Where commits begin to checkpoint by themselves; only reached when nobody calls `apply`. */
+const BACKSTOP_PAGES = 32_768;
+
+export const databaseFile = (directory: string): string => path.join(directory, 'journal.db');
+
+export const storeFailed = (what: string, cause: unknown): StoreFailedError =>
+  new StoreFailedError(`${what}: ${cause instanceof Error ? cause.message : String(cause)}`, { cause });
+
+/** Runs `work` and makes whatever it throws a `StoreFailedError` that says what failed. */
+export const guarded = <T>(what: string, work: () => T): T => {
+  try {
+    return work();
+  } catch (cause) {
+    throw cause instanceof StoreFailedError ? cause : storeFailed(what, cause);
+  }
+};
+
+export const isSqliteError = (error: unknown): error is Error & { readonly errcode: number } =>
+  error instanceof Error && 'errcode' in error;
+
+/** Whether the disk refused: SQLITE_IOERR and SQLITE_FULL, with their extended codes. */
+export const isDiskError = (error: unknown): boolean => isSqliteError(error) && [10, 13].includes(error.errcode & 0xff);
+
+/**
+ * Runs `work` as one transaction; nothing of it is left when it throws. An error out of COMMIT itself leaves the
+ * outcome open until the database is read again.
+ */
+export const transact = <T>(db: DatabaseSync, work: () => T): T => {
+  db.exec('BEGIN IMMEDIATE');
+  try {
+    const result = work();
+    db.exec('COMMIT');
+    return result;
+  } catch (error) {
+    // SQLite has already rolled back after some errors (a full disk among them).
+    if (db.isTransaction) db.exec('ROLLBACK');
+    throw error;
+  }
+};
+
+/** Opens the one connection that writes, and makes the directory, the file and its tables where they are missing. */
+export const openWriter = (directory: string): DatabaseSync => {
+  const file = databaseFile(directory);
+  return guarded(`the journal ${file} could not be opened`, () => {
+    const db = new DatabaseSync(file, { timeout: BUSY_TIMEOUT_MS, enableForeignKeyConstraints: false });
+    try {
+      db.exec('PRAGMA journal_mode = WAL');
+      db.exec('PRAGMA synchronous = FULL');
+      db.exec(`PRAGMA cache_size = -${CACHE_KIB}`);
+      db.exec(`PRAGMA wal_autocheckpoint = ${BACKSTOP_PAGES}`);
+      migrate(db);
+      return db;
+    } catch (error) {
+      db.close();
+      throw error;
+    }
+  });
+};
+
+/** Opens a connection that only reads, beside the writer of the same process. */
+export const openReader = (directory: string): DatabaseSync => {
+  const file = databaseFile(directory);
+  return guarded(`the journal ${file} could not be opened for reading`, () => {
+    const db = new DatabaseSync(file, { readOnly: true, timeout: BUSY_TIMEOUT_MS });
+    const schema = schemaOf(db);
+    if (schema === MIGRATIONS.length) return db;
+    db.close();
+    throw new RangeError(`its schema is ${schema}, expected ${MIGRATIONS.length}`);
+  });
+};
+
+/** Makes a directory durable in its parent: a file synced inside a directory that is lost is lost too. */
+export const makeDirectory = (directory: string): void => {
+  guarded(`the directory ${directory} could not be made`, () => {
+    if (mkdirSync(directory, { recursive: true, mode: 0o700 }) === undefined) return;
+    const parent = openSync(path.dirname(path.resolve(directory)), 'r');
+    try {
+      fsyncSync(parent);
+    } finally {
+      closeSync(parent);
+    }
+  });
+};
+
+/**
+ * Takes the directory for this journal alone. The lock is SQLite's own on a file beside the journal, so it ends with
+ * the process however that ends, and holds within a process as well. The journal's file cannot carry it: reads need a
+ * second connection there.
+ */
+export const lockDirectory = (directory: string): { release(): void } => {
+  const lock = guarded(`the lock in ${directory} could not be opened`, () => {
+    return new DatabaseSync(path.join(directory, 'journal.lock'), { timeout: 0 });
+  });
+  try {
+    lock.exec('BEGIN EXCLUSIVE');
+  } catch (cause) {
+    lock.close();
+    throw new StoreFailedError(`the directory ${directory} is in use by another process, or cannot be locked`, { cause });
+  }
+  return { release: () => lock.close() };
+};

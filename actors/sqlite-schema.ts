@@ -1,0 +1,100 @@
+import type { DatabaseSync } from 'node:sqlite';
+
+/**
+ * The tables, as an ordered list of steps: step n brings schema n to n + 1. A step that has been released is never
+ * changed; a new one is added (contract, promise 16).
+ *
+ * `log` is what a commit appends; everything below it is filled from the log by `apply`. Small columns stand before
+ * large ones, so that a filter does not read the pages of the text behind it.
+ */
+export const MIGRATIONS: readonly string[] = [
+  `
+  CREATE TABLE log (id INTEGER PRIMARY KEY, text TEXT NOT NULL);
+  CREATE TABLE shards (
+    shard INTEGER PRIMARY KEY,
+    epoch INTEGER NOT NULL,
+    turn INTEGER NOT NULL,
+    read TEXT NOT NULL,  -- JSON: sender to number
+    sent TEXT NOT NULL   -- JSON: receiving shard to number
+  );
+  CREATE TABLE actors (
+    session TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    id TEXT NOT NULL,
+    shard INTEGER NOT NULL,
+    version INTEGER NOT NULL,
+    state TEXT NOT NULL,
+    done INTEGER NOT NULL,
+    deadline INTEGER,    -- milliseconds since the epoch
+    waits TEXT,
+    label TEXT,
+    context TEXT NOT NULL
+  );
+  CREATE UNIQUE INDEX actors_by_address ON actors (session, kind, id);
+  CREATE INDEX actors_by_id ON actors (id);
+  CREATE INDEX actors_live ON actors (session) WHERE done = 0;
+  CREATE INDEX actors_waking ON actors (shard) WHERE done = 0 AND (deadline IS NOT NULL OR waits IS NOT NULL);
+  CREATE INDEX actors_by_label ON actors (kind, label, id) WHERE label IS NOT NULL;
+  CREATE TABLE sessions (
+    session TEXT PRIMARY KEY,
+    seq INTEGER NOT NULL,        -- the last given
+    remembered INTEGER NOT NULL  -- how many answers were ever remembered
+  ) WITHOUT ROWID;
+  CREATE TABLE events (
+    session TEXT NOT NULL,
+    first INTEGER NOT NULL,
+    last INTEGER NOT NULL,
+    types TEXT NOT NULL, -- one word an event, joined by spaces
+    text TEXT NOT NULL   -- one line of JSON an event
+  );
+  CREATE UNIQUE INDEX events_by_session ON events (session, first);
+  CREATE TABLE remembered (
+    session TEXT NOT NULL,
+    first INTEGER NOT NULL,
+    last INTEGER NOT NULL,
+    text TEXT NOT NULL   -- two lines an answer: [key, time in ms] and the answer
+  );
+  CREATE UNIQUE INDEX remembered_by_session ON remembered (session, first);
+  CREATE TABLE outbox (
+    receiver INTEGER NOT NULL,
+    sender INTEGER NOT NULL,
+    n INTEGER NOT NULL,
+    key TEXT NOT NULL,
+    text TEXT NOT NULL,
+    PRIMARY KEY (receiver, sender, n)
+  ) WITHOUT ROWID;
+  CREATE TABLE keys (
+    id TEXT PRIMARY KEY,
+    principal TEXT NOT NULL,
+    operator INTEGER NOT NULL,
+    hash TEXT NOT NULL,
+    created_at INTEGER NOT NULL,
+    revoked_at INTEGER
+  ) WITHOUT ROWID;
+  `,
+];
+
+/** The schema a database has; 0 for an empty one. */
+export const schemaOf = (db: DatabaseSync): number => {
+  const meta = db.prepare(`SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = 'meta'`).get();
+  if (meta === undefined) return 0;
+  const row = db.prepare(`SELECT value FROM meta WHERE name = 'schema'`).get();
+  return Number(row?.['value'] ?? 0);
+};
+
+/** Brings a database to the newest schema, in one transaction. Throws a `RangeError` for one newer than this release. */
+export const migrate = (db: DatabaseSync): void => {
+  const schema = schemaOf(db);
+  if (schema > MIGRATIONS.length) {
+    throw new RangeError(`its schema is ${schema}, this release knows up to ${MIGRATIONS.length}: use a newer release`);
+  }
+  if (schema === MIGRATIONS.length) return;
+  db.exec('BEGIN IMMEDIATE');
+  if (schema === 0) {
+    db.exec('CREATE TABLE meta (name TEXT PRIMARY KEY, value NOT NULL) WITHOUT ROWID');
+    db.prepare(`INSERT INTO meta VALUES ('created', ?)`).run(new Date().toISOString());
+  }
+  for (const step of MIGRATIONS.slice(schema)) db.exec(step);
+  db.prepare(`INSERT OR REPLACE INTO meta VALUES ('schema', ?)`).run(MIGRATIONS.length);
+  db.exec('COMMIT');
+};

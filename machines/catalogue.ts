@@ -1,0 +1,27 @@
+import type { AnyStateMachine } from 'xstate';
+import { client, clientFailure } from './client.ts';
+import type { Effect } from './effect.ts';
+import { execution, executionFailure } from './execution.ts';
+import { recallKey, session, sessionFailure } from './session.ts';
+
+/** One kind of actor. */
+export interface CatalogueEntry {
+  readonly machine: AnyStateMachine;
+  /** Written beside each snapshot: a snapshot of another version needs a migration before it restores. */
+  readonly version: number;
+  /** The type of the message that creates such an actor. */
+  readonly openedBy: string;
+  /** The key under which a message of this kind may be known already; what is known goes along as `known`. */
+  readonly recalls?: (message: { readonly type: string }) => string | null;
+  /** What is still to be said when such an actor is given up; `context` is its last, `at` in ms since the epoch. */
+  readonly failure?: (context: never, at: number) => readonly Effect[];
+}
+
+/** Every kind of actor there is, by its name in addresses. */
+export type Catalogue = Readonly<Record<string, CatalogueEntry>>;
+
+export const catalogue: Catalogue = {
+  session: { machine: session, version: 1, openedBy: 'session.open', recalls: recallKey, failure: sessionFailure },
+  client: { machine: client, version: 1, openedBy: 'client.open', failure: clientFailure },
+  execution: { machine: execution, version: 1, openedBy: 'execution.accept', failure: executionFailure },
+};

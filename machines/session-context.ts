@@ -1,0 +1,100 @@
+import type { Capability, ClientType } from './capability.ts';
+import { UNBOUND } from './convention.ts';
+import type { Convention } from './convention.ts';
+import type { CapabilityId, ClientId, ExecutionId, SessionId } from './id.ts';
+import type { Caller } from './message.ts';
+
+/** What a session knows of each client: enough to decide for it. */
+export interface SessionClient {
+  readonly type: ClientType;
+  readonly name: string | null;
+  readonly principal: string;
+  readonly attached: boolean;
+  readonly capabilities: readonly Capability[];
+}
+
+/** An execution that has not ended. */
+export interface LiveExecution {
+  readonly id: ExecutionId;
+  /** The client that started it; null for the owner with a key of its own. */
+  readonly by: ClientId | null;
+  /** Waits for a place on the agent pool. */
+  readonly queued: boolean;
+}
+
+/** Written with every turn, so kept small. Blank only in the state `new`. */
+export interface SessionContext extends Convention {
+  readonly session_id: SessionId;
+  readonly owner: string;
+  readonly root_capability_id: CapabilityId;
+  readonly ttl_ms: number;
+  /** These three in ms since the epoch. */
+  readonly opened_at: number | null;
+  readonly last_active_at: number | null;
+  readonly closed_at: number | null;
+  /** How it will end, once it drains. */
+  readonly ending: 'closed' | 'expired' | null;
+  /** By id; who has left is gone from here. */
+  readonly clients: Readonly<Record<ClientId, SessionClient>>;
+  /** In order of acceptance. A list, since it changes with every execution and lists are copied far faster than records. */
+  readonly executions: readonly LiveExecution[];
+  /** How many were ever accepted, and how many of the live ones are queued. */
+  readonly counts: { readonly accepted: number; readonly queued: number };
+}
+
+/** Bounds (contract, section 2) and times in ms (section 5). */
+export const SESSION_LIMITS = {
+  clients: 100,
+  queued: 1_000,
+  /** With nobody attached and nothing asked for so long it is suspended. */
+  grace_ms: 60_000,
+  /** How long the end of a session waits for its executions to end. */
+  drain_ms: 30_000,
+} as const;
+
+export const BLANK_SESSION: SessionContext = {
+  ...UNBOUND,
+  session_id: null as never,
+  owner: null as never,
+  root_capability_id: null as never,
+  ttl_ms: 0,
+  opened_at: null,
+  last_active_at: null,
+  closed_at: null,
+  ending: null,
+  clients: {},
+  executions: [],
+  counts: { accepted: 0, queued: 0 },
+};
+
+const isAttended = (clients: SessionContext['clients']): boolean =>
+  Object.values(clients).some(({ attached }) => attached);
+
+/** A change by somebody who is there: it moves what may come by itself, unless the session is ending. */
+export const touched = (
+  context: SessionContext,
+  at: number,
+  change: Partial<SessionContext> = {},
+): Partial<SessionContext> => {
+  const { ttl_ms, clients, ending } = { ...context, ...change };
+  if (ending !== null) return change;
+  const idle_ms = isAttended(clients) ? ttl_ms : Math.min(ttl_ms, SESSION_LIMITS.grace_ms);
+  return { ...change, last_active_at: at, deadline: at + idle_ms };
+};
+
+export const expiry = ({ last_active_at, ttl_ms }: SessionContext): number => (last_active_at ?? 0) + ttl_ms;
+
+export const withoutClient = (clients: SessionContext['clients'], id: ClientId): SessionContext['clients'] => {
+  const { [id]: _, ...others } = clients;
+  return others;
+};
+
+/**
+ * As whom the caller acts: a client whose principal is the owner acts as the owner (contract, section 2). Null for
+ * somebody who is not, or no longer, in the session.
+ */
+export const standing = (context: SessionContext, { principal, client_id }: Caller): 'owner' | 'member' | null => {
+  const here = client_id === null ? context.owner : context.clients[client_id]?.principal;
+  if (here !== principal) return null;
+  return principal === context.owner ? 'owner' : 'member';
+};

@@ -1,0 +1,128 @@
+import { raise, setup } from 'xstate';
+import { act, isDue } from './convention.ts';
+import type { Effect } from './effect.ts';
+import type { Caller } from './message.ts';
+import { BLANK_SESSION, expiry, standing } from './session-context.ts';
+import type { SessionContext } from './session-context.ts';
+import * as step from './session-steps.ts';
+import type { Incoming, Of } from './session-steps.ts';
+
+export { idempotencyKey, recallKey, sessionFailure } from './session-steps.ts';
+export type { SessionContext } from './session-context.ts';
+
+type Asked = Extract<Incoming, { caller: Caller }>;
+
+interface Args<Event extends Incoming> {
+  readonly context: SessionContext;
+  readonly event: Event;
+}
+
+const { createMachine } = setup({ types: {} as { context: SessionContext; events: Incoming; emitted: Effect } });
+
+const isOutsider = ({ context, event: { caller } }: Args<Asked>): boolean => standing(context, caller) === null;
+const isOwner = ({ context, event: { caller } }: Args<Asked>): boolean => standing(context, caller) === 'owner';
+const isArrival = ({ context, event: { client_id, attached } }: Args<Of<'client.presence'>>): boolean =>
+  attached && context.clients[client_id] !== undefined;
+
+const outsider = {
+  guard: isOutsider,
+  actions: act<SessionContext, Asked, Incoming>(step.refuseOutsider),
+} as const;
+
+const expires = {
+  guard: ({ context, event: { at } }: Args<Of<'deadline'>>) => isDue(context, at) && at >= expiry(context),
+  target: 'draining',
+  actions: act<SessionContext, Of<'deadline'>, Incoming>(step.expire),
+} as const;
+
+const resume = act<SessionContext, Incoming, Incoming>(step.resume);
+const wakes = [
+  outsider,
+  { target: 'active', actions: [resume, raise<SessionContext, Asked, Incoming, undefined>(({ event }) => event)] },
+] as const;
+const presence = act<SessionContext, Of<'client.presence'>, Incoming>(step.presence);
+const gone = act<SessionContext, Of<'client.gone'>, Incoming>(step.gone);
+const leave = [outsider, { actions: act<SessionContext, Of<'session.leave'>, Incoming>(step.leave) }] as const;
+
+/**
+ * A session (contract, section 5): `active ⇄ suspended → draining → closed | expired`. The single writer of who is in
+ * it and of what it accepts.
+ */
+export const session = createMachine({
+  id: 'session',
+  context: BLANK_SESSION,
+  initial: 'new',
+  on: {
+    'session.*': { actions: act(step.refuse) },
+    'execution.changed': { actions: act(step.changed) },
+    'execution.ended': { actions: act(step.ended) },
+  },
+  states: {
+    new: {
+      on: {
+        'session.open': { target: 'active', actions: act(step.open) },
+      },
+    },
+    active: {
+      on: {
+        'session.register': [outsider, { actions: act(step.register) }],
+        'session.leave': leave,
+        'session.execute': [outsider, { actions: act(step.execute) }],
+        'session.cancel': [outsider, { actions: act(step.cancel) }],
+        'session.close': [
+          outsider,
+          { guard: isOwner, target: 'draining', actions: act(step.close) },
+          { actions: act(step.refuseClose) },
+        ],
+        'client.presence': { actions: presence },
+        'client.gone': { actions: gone },
+        deadline: [
+          expires,
+          {
+            guard: ({ context, event: { at } }) => isDue(context, at),
+            target: 'suspended',
+            actions: act(step.suspend),
+          },
+        ],
+      },
+    },
+    // It restricts nothing: whatever is asked wakes it, and is then decided as ever.
+    suspended: {
+      on: {
+        'session.register': wakes,
+        'session.leave': wakes,
+        'session.execute': wakes,
+        'session.cancel': wakes,
+        'session.close': wakes,
+        'client.presence': { guard: isArrival, target: 'active', actions: [resume, presence] },
+        'client.gone': { actions: act(step.forget) },
+        deadline: expires,
+      },
+    },
+    draining: {
+      always: [
+        { guard: ({ context }) => context.executions.length === 0 && context.ending === 'expired', target: 'expired' },
+        { guard: ({ context }) => context.executions.length === 0, target: 'closed' },
+      ],
+      on: {
+        'session.leave': leave,
+        'session.close': [
+          outsider,
+          { guard: isOwner, actions: act(step.closeAgain) },
+          { actions: act(step.refuseClose) },
+        ],
+        'client.presence': { actions: presence },
+        'client.gone': { actions: gone },
+        deadline: [
+          {
+            guard: ({ context, event: { at } }) => isDue(context, at) && context.ending === 'expired',
+            target: 'expired',
+          },
+          { guard: ({ context, event: { at } }) => isDue(context, at), target: 'closed' },
+        ],
+      },
+    },
+    closed: { type: 'final', entry: act(step.finish) },
+    expired: { type: 'final', entry: act(step.finish) },
+  },
+});
