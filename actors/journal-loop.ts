@@ -101,11 +101,11 @@ export const createJournalLoop = ({ journal, stopwatch, notify, later }: Journal
     notify({ type: 'claimed', claims });
   };
 
+  /** Fills the tables with all that is in the log; turns that come meanwhile go first, a group between two chunks. */
   const settle = async (): Promise<number> => {
-    const upTo = group;
-    while (await journal.apply());
+    while (await journal.apply()) await commitWaiting();
     backlog = 0;
-    return upTo;
+    return group;
   };
 
   const calls: { readonly [T in JournalCall['type']]: (call: Extract<JournalCall, { type: T }>) => Promise<JournalAnswers[T]> } = {
@@ -154,17 +154,20 @@ export const createJournalLoop = ({ journal, stopwatch, notify, later }: Journal
     }
   };
 
+  /** Commits the turns at the head of the line; false where there are none. */
+  const commitWaiting = async (): Promise<boolean> => {
+    const turns: TurnStep[] = [];
+    while (turns.length < GROUP_TURNS && isTurn(steps[turns.length])) turns.push(steps[turns.length] as TurnStep);
+    if (turns.length === 0) return false;
+    steps = steps.slice(turns.length);
+    await commit(turns);
+    return true;
+  };
+
   const work = async (): Promise<void> => {
     while (steps.length > 0) {
-      const turns: TurnStep[] = [];
-      while (turns.length < GROUP_TURNS && isTurn(steps[turns.length])) turns.push(steps[turns.length] as TurnStep);
-      if (turns.length > 0) {
-        steps = steps.slice(turns.length);
-        await commit(turns);
-        if (backlog > BACKLOG_BYTES) await applyChunk();
-      } else {
-        await serve(steps.shift() as Exclude<Step, TurnStep>);
-      }
+      if (!(await commitWaiting())) await serve(steps.shift() as Exclude<Step, TurnStep>);
+      else if (backlog > BACKLOG_BYTES) await applyChunk();
     }
   };
 

@@ -1,7 +1,14 @@
 import { addressOf } from '../machines/address.ts';
 import type { SessionId } from '../machines/id.ts';
 import { createPageBuilder, pageLimit } from './event-page.ts';
-import { type Claim, type Journal, type OutMessage, REMEMBERED_LIMIT, StoreFailedError, type StoredKey } from './journal.ts';
+import {
+  type Claim,
+  type Journal,
+  type OutMessage,
+  REMEMBERED_LIMIT,
+  StoreFailedError,
+  type StoredKey,
+} from './journal.ts';
 import { judge, type ShardHead } from './journal-verdicts.ts';
 import type { Reads, StoredActor } from './reads.ts';
 import { decodeTurns, type TurnRecord } from './turn-record.ts';
@@ -199,7 +206,11 @@ const newest = (answers: MemorySession['remembered']): [key: string, json: strin
 };
 
 const memoryReads = (disk: MemoryDisk, checkOpen: () => void): Reads => {
-  const pick = (limit: number, after: string, matches: (actor: MemoryActor, kind: string) => boolean): StoredActor[] => {
+  const pick = (
+    limit: number,
+    after: string,
+    matches: (actor: MemoryActor, kind: string) => boolean,
+  ): StoredActor[] => {
     checkOpen();
     return [...disk.actors.values()]
       .filter((actor) => matches(actor, addressOf(actor.key).kind) && addressOf(actor.key).id > after)
@@ -215,8 +226,7 @@ const memoryReads = (disk: MemoryDisk, checkOpen: () => void): Reads => {
     },
     actors: async (session, kind, { after = '', limit }) =>
       pick(limit, after, (actor, its) => its === kind && addressOf(actor.key).session === session),
-    find: async (kind, id) =>
-      pick(1, '', (actor, its) => its === kind && addressOf(actor.key).id === id)[0] ?? null,
+    find: async (kind, id) => pick(1, '', (actor, its) => its === kind && addressOf(actor.key).id === id)[0] ?? null,
     labelled: async (kind, label, { after = '', limit }) =>
       pick(limit, after, (actor, its) => its === kind && actor.label === label),
     events: async (session: SessionId, { after, limit, types }) => {

@@ -44,7 +44,8 @@ export const createSqliteJournal = async (options: SqliteJournalOptions): Promis
   try {
     const db = openWriter(directory);
     try {
-      return guarded(`the journal ${databaseFile(directory)} could not be read`, () => serve(db, directory, lock.release));
+      const file = databaseFile(directory);
+      return guarded(`the journal ${file} could not be read`, () => serve(db, directory, lock.release));
     } catch (error) {
       db.close();
       throw error;
@@ -177,14 +178,11 @@ const serve = (db: DatabaseSync, directory: string, release: () => void): Journa
   };
 
   const claimOf = (shard: number, epoch: number): Claim => {
-    const { turn, read, sent } = progress.get(shard) ?? NO_PROGRESS;
     const rows = waking.all(shard) as unknown as WakingRow[];
     return {
       shard,
       epoch,
-      turn,
-      read,
-      sent,
+      ...(progress.get(shard) ?? NO_PROGRESS),
       deadlines: rows.flatMap(({ key, deadline }) => (deadline === null ? [] : [[key, deadline] as const])),
       waits: rows.flatMap(({ key, waits }) => (waits === null ? [] : [[key, waits] as const])),
       senders: (senders.all(shard) as unknown as { sender: number }[]).map(({ sender }) => sender),

@@ -3,7 +3,7 @@ import type { Catalogue } from '../machines/catalogue.ts';
 import type { Clock } from './clock.ts';
 import type { JournalInput, JournalOutput } from './journal-messages.ts';
 import { isOwnActor, sleep, wakeResident, type Resident } from './resident.ts';
-import { accept, closeShard, createShard, isOpen, openShard, type Shard, type Step } from './shard.ts';
+import { accept, closeShard, createShard, earlySenders, isOpen, isSuperseded, openShard, type Shard, type Step } from './shard.ts';
 import type { Input, ShardLimits, ShardOutput } from './shard-messages.ts';
 import { createTurnTaker } from './shard-turn.ts';
 import { encodeTurn } from './turn-record.ts';
@@ -61,6 +61,11 @@ export const createShardHost = (options: ShardHostOptions): ShardHost => {
   const close = (shard: Shard): void => {
     closeShard(shard);
     for (const resident of residents.values()) if (resident.shard === shard.index) forget(resident);
+  };
+
+  const claimAgain = (shard: Shard): void => {
+    close(shard);
+    claim([shard.index]);
   };
 
   const needsLoad = (step: Step): string | null => {
@@ -167,7 +172,13 @@ export const createShardHost = (options: ShardHostOptions): ShardHost => {
       case 'claimed':
         for (const granted of output.claims) {
           const shard = shards.get(granted.shard);
-          if (shard !== undefined) openShard(shard, granted);
+          if (shard === undefined) continue;
+          openShard(shard, granted);
+          for (const sender of earlySenders(shard)) {
+            toMain({ type: 'gap', shard: shard.index, epoch: shard.epoch, sender });
+          }
+          if (isSuperseded(shard)) claimAgain(shard);
+          shard.early.clear();
         }
         return;
       case 'unclaimed':
@@ -184,8 +195,7 @@ export const createShardHost = (options: ShardHostOptions): ShardHost => {
       case 'closed': {
         const shard = shards.get(output.shard);
         if (shard === undefined || shard.epoch !== output.epoch) return;
-        close(shard);
-        return claim([shard.index]);
+        return claimAgain(shard);
       }
     }
   };
@@ -199,7 +209,10 @@ export const createShardHost = (options: ShardHostOptions): ShardHost => {
       const gaps = new Set<string>();
       for (const input of inputs) {
         const shard = shards.get(input[0]);
-        if (shard === undefined || accept(shard, input) !== 'gap') continue;
+        if (shard === undefined) continue;
+        const verdict = accept(shard, input);
+        if (isSuperseded(shard)) claimAgain(shard);
+        if (verdict !== 'gap') continue;
         const sender = input[2];
         if (gaps.has(`${shard.index} ${sender}`)) continue;
         gaps.add(`${shard.index} ${sender}`);

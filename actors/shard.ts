@@ -22,6 +22,8 @@ export interface Shard {
   readonly sent: Map<number, number>;
   /** Arrived in order, not yet taken. */
   queue: Step[];
+  /** Senders that were ahead of the journal: their inputs of an epoch that is not open yet were dropped. */
+  readonly early: Map<string, number>;
   /** Sessions asked of the journal; the shard waits for them so that no input overtakes another. */
   readonly loading: Set<string>;
   readonly timers: Timers;
@@ -35,6 +37,7 @@ export const createShard = (index: number): Shard => ({
   arrived: new Map(),
   sent: new Map(),
   queue: [],
+  early: new Map(),
   loading: new Set(),
   timers: createTimers(),
 });
@@ -62,13 +65,27 @@ export const closeShard = (shard: Shard): void => {
   shard.timers.clear();
 };
 
+/** Senders whose inputs of the epoch that has begun came too early: they have to send again. */
+export const earlySenders = (shard: Shard): string[] =>
+  [...shard.early].filter(([, epoch]) => epoch === shard.epoch).map(([sender]) => sender);
+
+/**
+ * Whether somebody speaks of a later epoch than the open one: a claim of this shard's dead worker was served after the
+ * present one's, and whatever is decided here would be fenced.
+ */
+export const isSuperseded = (shard: Shard): boolean =>
+  isOpen(shard) && [...shard.early.values()].some((epoch) => epoch > shard.epoch);
+
 /**
  * Queues an input. Answers `gap` where a number is missing before it: the sender has to send again from there. Inputs of
  * another epoch and duplicates are dropped (ring, rule 3).
  */
 export const accept = (shard: Shard, input: Input): 'taken' | 'dropped' | 'gap' => {
   const [, epoch, sender, n, key, text] = input;
-  if (epoch !== shard.epoch || !isOpen(shard)) return 'dropped';
+  if (epoch !== shard.epoch) {
+    if (epoch > Math.max(shard.epoch, shard.early.get(sender) ?? 0)) shard.early.set(sender, epoch);
+    return 'dropped';
+  }
   const next = (shard.arrived.get(sender) ?? shard.read.get(sender) ?? 0) + 1;
   if (n < next) return 'dropped';
   if (n > next) return 'gap';

@@ -157,7 +157,11 @@ const takeUpTo = (chunk: Chunk, receiver: number, sender: number, n: number): vo
   const pair = `${receiver} ${sender}`;
   chunk.taken.set(pair, { receiver, sender, n: Math.max(n, chunk.taken.get(pair)?.n ?? 0) });
   const waiting = chunk.outbox.get(pair);
-  if (waiting !== undefined) chunk.outbox.set(pair, waiting.filter((message) => message.n > n));
+  if (waiting !== undefined)
+    chunk.outbox.set(
+      pair,
+      waiting.filter((message) => message.n > n),
+    );
 };
 
 const packOf = (chunk: Chunk, session: string): SessionPack =>

@@ -13,7 +13,7 @@ const BACKSTOP_PAGES = 32_768;
 
 export const databaseFile = (directory: string): string => path.join(directory, 'journal.db');
 
-export const storeFailed = (what: string, cause: unknown): StoreFailedError =>
+const storeFailed = (what: string, cause: unknown): StoreFailedError =>
   new StoreFailedError(`${what}: ${cause instanceof Error ? cause.message : String(cause)}`, { cause });
 
 /** Runs `work` and makes whatever it throws a `StoreFailedError` that says what failed. */
@@ -52,6 +52,8 @@ export const transact = <T>(db: DatabaseSync, work: () => T): T => {
 export const openWriter = (directory: string): DatabaseSync => {
   const file = databaseFile(directory);
   return guarded(`the journal ${file} could not be opened`, () => {
+    // Hashes of tokens and everybody's data: for the owner alone. SQLite gives the files beside it the same mode.
+    closeSync(openSync(file, 'a', 0o600));
     const db = new DatabaseSync(file, { timeout: BUSY_TIMEOUT_MS, enableForeignKeyConstraints: false });
     try {
       db.exec('PRAGMA journal_mode = WAL');
@@ -105,7 +107,7 @@ export const lockDirectory = (directory: string): { release(): void } => {
     lock.exec('BEGIN EXCLUSIVE');
   } catch (cause) {
     lock.close();
-    throw new StoreFailedError(`the directory ${directory} is in use by another process, or cannot be locked`, { cause });
+    throw new StoreFailedError(`${directory} is in use by another process, or cannot be locked`, { cause });
   }
   return { release: () => lock.close() };
 };

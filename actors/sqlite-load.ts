@@ -3,6 +3,8 @@ import { sessionAddress } from '../machines/address.ts';
 import type { SessionId } from '../machines/id.ts';
 import { type Loaded, type LoadedActor, REMEMBERED_LIMIT } from './journal.ts';
 
+type ActorRow = Omit<LoadedActor, 'done'> & { readonly done: number };
+
 /** Reads from the tables what a session's actors need to wake. */
 export const createLoader = (db: DatabaseSync): ((session: string) => Loaded) => {
   const selectSession = db.prepare('SELECT seq, remembered FROM sessions WHERE session = ?');
@@ -36,11 +38,11 @@ export const createLoader = (db: DatabaseSync): ((session: string) => Loaded) =>
   return (session) => {
     const row = selectSession.get(session) as { seq: number; remembered: number } | undefined;
     const own = sessionAddress(session as SessionId);
-    const actors = selectActors.all(session, own.kind, own.id) as unknown as (LoadedActor & { done: unknown })[];
+    const actors = selectActors.all(session, own.kind, own.id) as unknown as ActorRow[];
     return {
       session,
       seq: row?.seq ?? 0,
-      actors: actors.map((actor) => ({ ...actor, done: Boolean(actor.done) })),
+      actors: actors.map((actor) => ({ ...actor, done: actor.done === 1 })),
       remembered: row === undefined ? [] : rememberedOf(session, row.remembered),
     };
   };

@@ -86,7 +86,9 @@ export const schemaOf = (db: DatabaseSync): number => {
 export const migrate = (db: DatabaseSync): void => {
   const schema = schemaOf(db);
   if (schema > MIGRATIONS.length) {
-    throw new RangeError(`its schema is ${schema}, this release knows up to ${MIGRATIONS.length}: use a newer release`);
+    throw new RangeError(
+      `its schema is ${schema}, this release knows up to ${MIGRATIONS.length}: it was written by a newer one`,
+    );
   }
   if (schema === MIGRATIONS.length) return;
   db.exec('BEGIN IMMEDIATE');

@@ -1,0 +1,458 @@
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { type Journal, REMEMBERED_LIMIT, StoreFailedError } from '../../actors/journal.ts';
+import {
+  allEvents,
+  applyAll,
+  createWriter,
+  eventText,
+  executionId,
+  executionKey,
+  sessionId,
+  sessionKey,
+  turnText,
+} from './journal-turns.ts';
+
+/** One place where a journal's data lives. */
+export interface JournalPlace {
+  /** Opens a journal there; at most one is open at a time. */
+  open(): Promise<Journal>;
+  dispose(): Promise<void>;
+}
+
+/** What every adapter of the Journal port keeps. Adds its tests under `name` and runs them. */
+export const journalContract = (name: string, createPlace: () => Promise<JournalPlace>): void => {
+  const test = suite(`${name}: contract`);
+
+  const withPlace = (run: (journal: Journal, place: JournalPlace) => Promise<void>) => async () => {
+    const place = await createPlace();
+    const journal = await place.open();
+    try {
+      await run(journal, place);
+    } finally {
+      await journal.close();
+      await place.dispose();
+    }
+  };
+
+  const withReopened = async (place: JournalPlace, run: (journal: Journal) => Promise<void>): Promise<void> => {
+    const journal = await place.open();
+    try {
+      await run(journal);
+    } finally {
+      await journal.close();
+    }
+  };
+
+  test(
+    'a first claim starts at epoch 1 with nothing',
+    withPlace(async (journal) => {
+      const claims = await journal.claim([3, 1]);
+      const empty = { turn: 0, read: {}, sent: {}, deadlines: [], waits: [], senders: [] };
+      assert.equal(claims, [
+        { shard: 3, epoch: 1, ...empty },
+        { shard: 1, epoch: 1, ...empty },
+      ]);
+    }),
+  );
+
+  test(
+    'a turn of an older epoch, of a later one, or of a shard never claimed is fenced',
+    withPlace(async (journal) => {
+      const zombie = await createWriter(journal, 1);
+      assert.is(await zombie.commit(), 'committed');
+      const owner = await createWriter(journal, 1);
+      assert.is(owner.claim.epoch, 2);
+      assert.is(owner.claim.turn, 1);
+      assert.equal(await journal.commit([zombie.next(), turnText(1, 3, 2), turnText(2, 0, 1), turnText(2, 1, 1)]), [
+        'fenced',
+        'fenced',
+        'fenced',
+        'fenced',
+      ]);
+      assert.is(await owner.commit(), 'committed');
+    }),
+  );
+
+  test(
+    'a turn that does not follow the last is a gap, before and behind',
+    withPlace(async (journal) => {
+      const writer = await createWriter(journal, 1);
+      assert.is(await writer.commit(), 'committed');
+      assert.equal(await journal.commit([turnText(1, 1, 3), turnText(1, 1, 1)]), ['gap', 'gap']);
+      assert.is(await writer.commit(), 'committed');
+    }),
+  );
+
+  test(
+    'a refused turn leaves no trace and does not touch the others of its group',
+    withPlace(async (journal) => {
+      const [a, b] = [await createWriter(journal, 1), await createWriter(journal, 2)];
+      const group = [
+        a.next({ events: [[sessionId(1), 1, 'session_opened']] }),
+        turnText(2, 9, 1, { events: [[sessionId(2), 1, 'session_closed']], actors: [{ key: sessionKey(2) }] }),
+        a.next({ events: [[sessionId(1), 2, 'client_joined']] }),
+        b.next({ events: [[sessionId(2), 1, 'session_opened']] }),
+        turnText(1, 1, 9, { actors: [{ key: sessionKey(1) }] }),
+      ];
+      assert.equal(await journal.commit(group), ['committed', 'fenced', 'committed', 'committed', 'gap']);
+      assert.equal(await allEvents(journal, sessionId(1), { limit: 10 }), [
+        eventText(sessionId(1), 1, 'session_opened'),
+        eventText(sessionId(1), 2, 'client_joined'),
+      ]);
+      assert.equal(await allEvents(journal, sessionId(2), { limit: 10 }), [
+        eventText(sessionId(2), 1, 'session_opened'),
+      ]);
+      assert.is(await journal.reads.actor(sessionKey(1)), null);
+      assert.is(await journal.reads.actor(sessionKey(2)), null);
+    }),
+  );
+
+  test(
+    'an empty group is committed and is nothing',
+    withPlace(async (journal) => {
+      assert.equal(await journal.commit([]), []);
+      assert.is(await journal.apply(), false);
+    }),
+  );
+
+  test(
+    'epochs, turns and everything committed outlive the journal',
+    withPlace(async (journal, place) => {
+      const writer = await createWriter(journal, 1);
+      await writer.commit({
+        read: { main: 7, 2: 3 },
+        actors: [{ key: sessionKey(1), state: 'active', label: 'alice', context: { a: 'ü\n' } }],
+        events: [[sessionId(1), 1, 'session_opened']],
+        out: [[2, 1, sessionKey(2)]],
+        remembered: [[sessionId(1), 'req', '{"ok":true}']],
+      });
+      const loaded = await journal.load(sessionId(1));
+      await journal.close();
+      await withReopened(place, async (again) => {
+        assert.equal(await again.load(sessionId(1)), loaded);
+        const stale = await again.commit([turnText(1, 0, 2)]);
+        assert.equal(stale, ['fenced']);
+        const { claim } = await createWriter(again, 1);
+        assert.equal(claim, {
+          shard: 1,
+          epoch: 2,
+          turn: 1,
+          read: { main: 7, 2: 3 },
+          sent: { 2: 1 },
+          deadlines: [],
+          waits: [],
+          senders: [],
+        });
+        assert.equal(await again.commit([writer.next()]), ['fenced']);
+      });
+    }),
+  );
+
+  test(
+    'what was sent waits until the receiver has committed that it read it',
+    withPlace(async (journal) => {
+      const [a, b] = [await createWriter(journal, 1), await createWriter(journal, 2)];
+      await a.commit({ out: [1, 2, 3].map((n) => [2, n, sessionKey(n)] as const) });
+      const out = (n: number) => ({ n, key: sessionKey(n), text: JSON.stringify({ to: 2, n, key: sessionKey(n) }) });
+      assert.equal(await journal.outbox(1, 2, 0, 10), [out(1), out(2), out(3)]);
+      assert.equal(await journal.outbox(1, 2, 1, 1), [out(2)]);
+      assert.equal(await journal.outbox(2, 1, 0, 10), []);
+      await b.commit({ read: { 1: 2 } });
+      assert.equal(await journal.outbox(1, 2, 0, 10), [out(3)]);
+      assert.equal((await createWriter(journal, 2)).claim.senders, [1]);
+      await applyAll(journal);
+      const reader = await createWriter(journal, 2);
+      await reader.commit({ read: { 1: 3 } });
+      assert.equal(await journal.outbox(1, 2, 0, 10), []);
+      assert.equal((await createWriter(journal, 2)).claim.senders, []);
+    }),
+  );
+
+  test(
+    'a claim says the last number given to each receiver, also when all was read',
+    withPlace(async (journal) => {
+      const [a, b] = [await createWriter(journal, 1), await createWriter(journal, 2)];
+      await journal.commit([
+        a.next({
+          out: [
+            [2, 1, sessionKey(1)],
+            [3, 1, sessionKey(1)],
+          ],
+        }),
+        a.next({ out: [[2, 2, sessionKey(1)]] }),
+        b.next({ read: { 1: 2 } }),
+      ]);
+      assert.equal((await createWriter(journal, 1)).claim.sent, { 2: 2, 3: 1 });
+      const { claim, commit } = await createWriter(journal, 1);
+      await commit({ out: [[2, (claim.sent['2'] ?? 0) + 1, sessionKey(1)]] });
+      assert.equal(
+        (await journal.outbox(1, 2, 0, 10)).map(({ n }) => n),
+        [3],
+      );
+      assert.equal((await createWriter(journal, 2)).claim.read, { 1: 2 });
+    }),
+  );
+
+  test(
+    'a claim lists deadlines and waits of what is alive on that shard',
+    withPlace(async (journal) => {
+      const [a, b] = [await createWriter(journal, 1), await createWriter(journal, 2)];
+      await a.commit({
+        actors: [
+          { key: executionKey(1, 1), deadline: 2000 },
+          { key: executionKey(1, 2), deadline: 1000, waits: 'run 1' },
+          { key: executionKey(1, 3), deadline: 500 },
+          { key: executionKey(1, 4), waits: 'place' },
+          { key: executionKey(1, 5) },
+        ],
+      });
+      await b.commit({ actors: [{ key: executionKey(2, 6), deadline: 1 }] });
+      await a.commit({ actors: [{ key: executionKey(1, 3), deadline: 500, waits: 'x', done: true }] });
+      const { claim } = await createWriter(journal, 1);
+      assert.equal(claim.deadlines, [
+        [executionKey(1, 2), 1000],
+        [executionKey(1, 1), 2000],
+      ]);
+      assert.equal(Object.fromEntries(claim.waits), {
+        [executionKey(1, 2)]: 'run 1',
+        [executionKey(1, 4)]: 'place',
+      });
+    }),
+  );
+
+  test(
+    'a load sees what was committed before it, without an apply',
+    withPlace(async (journal) => {
+      const writer = await createWriter(journal, 1);
+      assert.equal(await journal.load(sessionId(1)), { session: sessionId(1), seq: 0, actors: [], remembered: [] });
+      for (const state of ['active', 'suspended']) {
+        await writer.commit({
+          actors: [
+            { key: sessionKey(1), state, context: { state } },
+            { key: executionKey(1, 1), state: 'done', done: state === 'suspended' },
+            { key: executionKey(1, 2), context: { n: 2 } },
+            { key: executionKey(2, 3) },
+          ],
+          events: [[sessionId(1), state === 'active' ? 1 : 2, 'execution_queued']],
+        });
+        const loaded = await journal.load(sessionId(1));
+        assert.is(loaded.seq, state === 'active' ? 1 : 2);
+        const own = loaded.actors.find(({ key }) => key === sessionKey(1));
+        assert.equal(own, { key: sessionKey(1), version: 1, state, done: false, context: JSON.stringify({ state }) });
+        if (state === 'active') await applyAll(journal);
+      }
+      assert.equal(
+        (await journal.load(sessionId(1))).actors.map(({ key }) => key).toSorted(),
+        [executionKey(1, 2), sessionKey(1)].toSorted(),
+      );
+    }),
+  );
+
+  test(
+    'a session that has ended still loads itself',
+    withPlace(async (journal) => {
+      const writer = await createWriter(journal, 1);
+      await writer.commit({ actors: [{ key: sessionKey(1), state: 'closed', done: true }] });
+      const { actors } = await journal.load(sessionId(1));
+      assert.equal(
+        actors.map(({ key, done }) => [key, done]),
+        [[sessionKey(1), true]],
+      );
+    }),
+  );
+
+  test(
+    'a session remembers its newest answers, oldest first, and a repeated key counts as new',
+    withPlace(async (journal) => {
+      const writer = await createWriter(journal, 1);
+      const remember = async (from: number, to: number): Promise<void> => {
+        const remembered = Array.from({ length: to - from }, (_, index) => {
+          return [sessionId(1), `k\n${from + index}`, `{"n":${from + index}}`] as const;
+        });
+        await writer.commit({ remembered });
+      };
+      await remember(0, 3);
+      await writer.commit({
+        remembered: [
+          [sessionId(1), 'k\n0', '{"n":"again"}'],
+          [sessionId(2), 'k', '1'],
+        ],
+      });
+      assert.equal((await journal.load(sessionId(1))).remembered, [
+        ['k\n1', '{"n":1}'],
+        ['k\n2', '{"n":2}'],
+        ['k\n0', '{"n":"again"}'],
+      ]);
+      for (let from = 3; from < REMEMBERED_LIMIT; from += 1_000) await remember(from, from + 1_000);
+      // Cuts into what was written together.
+      await remember(REMEMBERED_LIMIT + 3, REMEMBERED_LIMIT + 8);
+      const { remembered } = await journal.load(sessionId(1));
+      assert.is(remembered.length, REMEMBERED_LIMIT);
+      assert.equal(remembered[0], ['k\n8', '{"n":8}']);
+      assert.equal(remembered.at(-1), [`k\n${REMEMBERED_LIMIT + 7}`, `{"n":${REMEMBERED_LIMIT + 7}}`]);
+      assert.equal((await journal.load(sessionId(2))).remembered, [['k', '1']]);
+    }),
+  );
+
+  test(
+    'events come in pages, in order, and `next` is null only at the end',
+    withPlace(async (journal) => {
+      const writer = await createWriter(journal, 1);
+      const session = sessionId(1);
+      const none = { events: [], next: null, first: 1, last: 0 };
+      assert.equal(await journal.reads.events(session, { after: 0, limit: 10 }), none);
+      for (let seq = 1; seq <= 10; seq += 2) {
+        await writer.commit({
+          events: [
+            [session, seq, 'execution_started'],
+            [session, seq + 1, 'execution_failed'],
+          ],
+        });
+        if (seq === 5) await applyAll(journal);
+      }
+      const seqs = (events: readonly string[]): number[] =>
+        events.map((event) => (JSON.parse(event) as { seq: number }).seq);
+      const page = await journal.reads.events(session, { after: 0, limit: 3 });
+      assert.equal([seqs(page.events), page.next, page.first, page.last], [[1, 2, 3], 3, 1, 10]);
+      const rest = await journal.reads.events(session, { after: 3, limit: 7 });
+      assert.equal([seqs(rest.events), rest.next], [[4, 5, 6, 7, 8, 9, 10], null]);
+      const failed = await journal.reads.events(session, { after: 1, limit: 2, types: ['execution_failed', 'x'] });
+      assert.equal(seqs(failed.events), [2, 4]);
+      assert.ok(
+        failed.next === 4 || failed.next === 5,
+        `next ${failed.next} is behind what was given and before seq 6`,
+      );
+      assert.equal(
+        seqs(await allEvents(journal, session, { limit: 2, types: ['execution_failed'] })),
+        [2, 4, 6, 8, 10],
+      );
+      const absent = await journal.reads.events(session, { after: 0, limit: 2, types: ['session_closed'] });
+      assert.equal([absent.events, absent.next], [[], null]);
+      const end = await journal.reads.events(session, { after: 10, limit: 5 });
+      assert.equal([end.events, end.next, end.first, end.last], [[], null, 1, 10]);
+    }),
+  );
+
+  test(
+    'a page of events holds at most 1,000 of them and 1 MiB of text, but always one',
+    withPlace(async (journal) => {
+      const writer = await createWriter(journal, 1);
+      const add = (session: string, count: number, text: string): Promise<unknown> =>
+        writer.commit({
+          events: Array.from({ length: count }, (_, index) => [session, index + 1, 'execution_output', text] as const),
+        });
+      await add(sessionId(1), 1_200, '');
+      await add(sessionId(2), 30, 'x'.repeat(60_000));
+      await add(sessionId(3), 2, 'x'.repeat(1_200_000));
+      const sizes = async (n: number): Promise<readonly [number, number | null]> => {
+        const { events, next } = await journal.reads.events(sessionId(n), { after: 0, limit: 5_000 });
+        return [events.length, next];
+      };
+      assert.equal(await sizes(1), [1_000, 1_000]);
+      assert.equal(await sizes(2), [17, 17]);
+      assert.equal(await sizes(3), [1, 1]);
+      for (const [n, count] of [
+        [1, 1_200],
+        [2, 30],
+        [3, 2],
+      ] as const) {
+        assert.is((await allEvents(journal, sessionId(n), { limit: 1_000 })).length, count);
+      }
+    }),
+  );
+
+  test(
+    'actors are found by key, by id, by kind and by label',
+    withPlace(async (journal) => {
+      const writer = await createWriter(journal, 1);
+      const order = [4, 2, 5, 1, 3];
+      await writer.commit({
+        actors: order.flatMap((n) => [
+          { key: sessionKey(n), state: 'active', label: n === 3 ? 'bob' : 'alice', context: { n } },
+          { key: executionKey(1, n), done: n === 2 },
+        ]),
+      });
+      assert.equal(await journal.reads.actor(sessionKey(4)), {
+        key: sessionKey(4),
+        session: sessionId(4),
+        kind: 'session',
+        id: sessionId(4),
+        state: 'active',
+        done: false,
+        context: { n: 4 },
+      });
+      assert.is(await journal.reads.actor(sessionKey(9)), null);
+      assert.is((await journal.reads.find('execution', executionId(2)))?.key, executionKey(1, 2));
+      assert.is((await journal.reads.find('execution', executionId(2)))?.done, true);
+      assert.is(await journal.reads.find('session', executionId(2)), null);
+      const ids = async (found: Promise<readonly { id: string }[]>): Promise<string[]> =>
+        (await found).map(({ id }) => id);
+      const executions = (page: { after?: string; limit: number }) =>
+        ids(journal.reads.actors(sessionId(1), 'execution', page));
+      assert.equal(await executions({ limit: 3 }), [1, 2, 3].map(executionId));
+      assert.equal(await executions({ after: executionId(3), limit: 3 }), [4, 5].map(executionId));
+      assert.equal(await ids(journal.reads.actors(sessionId(2), 'execution', { limit: 3 })), []);
+      const owned = (label: string, page: { after?: string; limit: number }) =>
+        ids(journal.reads.labelled('session', label, page));
+      assert.equal(await owned('alice', { limit: 3 }), [1, 2, 4].map(sessionId));
+      assert.equal(await owned('alice', { after: sessionId(4), limit: 3 }), [sessionId(5)]);
+      await writer.commit({ actors: [{ key: sessionKey(4), label: 'bob' }] });
+      assert.equal(await owned('alice', { limit: 9 }), [1, 2, 5].map(sessionId));
+      assert.equal(await owned('bob', { limit: 9 }), [3, 4].map(sessionId));
+    }),
+  );
+
+  test(
+    'keys are kept',
+    withPlace(async (journal, place) => {
+      const key = {
+        id: 'b',
+        principal: 'op',
+        operator: true,
+        hash: 'ff',
+        created_at: 1_700_000_000_123,
+        revoked_at: null,
+      };
+      const other = { ...key, id: 'a', principal: 'alice', operator: false };
+      await journal.keys.put(key);
+      await journal.keys.put(other);
+      await journal.keys.put({ ...key, revoked_at: 5 });
+      assert.is(await journal.keys.find('c'), null);
+      await journal.close();
+      await withReopened(place, async (again) => {
+        assert.equal(await again.keys.list(), [other, { ...key, revoked_at: 5 }]);
+        assert.equal(await again.keys.find('a'), other);
+      });
+    }),
+  );
+
+  test(
+    'a closed journal refuses everything and closes again',
+    withPlace(async (journal) => {
+      const writer = await createWriter(journal, 1);
+      await journal.close();
+      await journal.close();
+      const calls = [
+        () => writer.commit(),
+        () => journal.commit([]),
+        () => journal.claim([1]),
+        () => journal.load(sessionId(1)),
+        () => journal.outbox(1, 2, 0, 1),
+        () => journal.apply(),
+        () => journal.reads.actor(sessionKey(1)),
+        () => journal.reads.events(sessionId(1), { after: 0, limit: 1 }),
+        () => journal.keys.list(),
+      ];
+      for (const call of calls) {
+        const error = await call().then(
+          () => null,
+          (caught: unknown) => caught,
+        );
+        assert.instance(error, StoreFailedError, call.toString());
+      }
+    }),
+  );
+
+  test.run();
+};

@@ -1,0 +1,119 @@
+// limit: 300 s
+import fc from 'fast-check';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { shardOf } from '../../actors/placement.ts';
+import { createIdentifiers } from '../../actors/identifiers.ts';
+import { counterAddress, type CounterMessage } from '../support/machines.ts';
+import { createWorld } from './world.ts';
+
+const test = suite('the ring under faults');
+const RUNS = Number(process.env.ARBOR_SIMULATIONS ?? 300);
+const SESSIONS = 4;
+const WORKERS = 2;
+
+type Action =
+  | { readonly type: 'count' | 'throw' | 'pass' | 'arm'; readonly session: number }
+  | { readonly type: 'fail'; readonly writes: number }
+  | { readonly type: 'worker'; readonly worker: number }
+  | { readonly type: 'process' }
+  | { readonly type: 'advance'; readonly ms: number }
+  | { readonly type: 'steps'; readonly choices: readonly number[] };
+
+const session = fc.nat({ max: SESSIONS - 1 });
+const action: fc.Arbitrary<Action> = fc.oneof(
+  { weight: 6, arbitrary: fc.record({ type: fc.constantFrom('count' as const, 'throw' as const, 'pass' as const, 'arm' as const), session }) },
+  { weight: 8, arbitrary: fc.record({ type: fc.constant('steps' as const), choices: fc.array(fc.nat({ max: 31 }), { minLength: 1, maxLength: 40 }) }) },
+  { weight: 1, arbitrary: fc.record({ type: fc.constant('fail' as const), writes: fc.integer({ min: 1, max: 3 }) }) },
+  { weight: 1, arbitrary: fc.record({ type: fc.constant('worker' as const), worker: fc.nat({ max: WORKERS - 1 }) }) },
+  { weight: 1, arbitrary: fc.constant({ type: 'process' as const }) },
+  { weight: 1, arbitrary: fc.record({ type: fc.constant('advance' as const), ms: fc.integer({ min: 1, max: 5_000 }) }) },
+);
+
+const HOPS = 5;
+
+/** Session ids on different shards, so that passing on crosses shards and workers. */
+const sessionsApart = (count: number): string[] => {
+  const newId = createIdentifiers();
+  const apart = new Map<number, string>();
+  while (apart.size < count) {
+    const id = newId('session');
+    if (!apart.has(shardOf(id))) apart.set(shardOf(id), id);
+  }
+  return [...apart.values()];
+};
+
+test('nothing acknowledged is lost, nothing is taken twice, nothing let out is forgotten, seq is dense', async () => {
+  await fc.assert(
+    fc.asyncProperty(fc.array(action, { minLength: 5, maxLength: 40 }), async (actions) => {
+      const sessions = sessionsApart(SESSIONS);
+      const world = createWorld(WORKERS);
+      const route = sessions.map((id) => counterAddress(id));
+      const opened = sessions.map((id) => world.ask({ to: counterAddress(id), message: { type: 'open' }, fresh: true }));
+      await world.settle();
+      assert.ok(opened.every(({ answer }) => answer()?.ok));
+      const asked: { readonly kind: string; readonly answer: () => unknown }[] = [];
+      let processDied = false;
+      for (const next of actions) {
+        switch (next.type) {
+          case 'steps':
+            for (const choice of next.choices) await world.step(choice);
+            break;
+          case 'fail':
+            world.failWrites(next.writes);
+            break;
+          case 'worker':
+            world.killWorker(next.worker);
+            break;
+          case 'process':
+            processDied = true;
+            world.killProcess();
+            break;
+          case 'advance':
+            world.advance(next.ms);
+            break;
+          default: {
+            const messages: Record<typeof next.type, CounterMessage> = {
+              count: { type: 'count' },
+              throw: { type: 'throw' },
+              pass: { type: 'pass', route, hops: HOPS },
+              arm: { type: 'arm', after_ms: 1_000 },
+            };
+            const to = counterAddress(sessions[next.session] as string);
+            asked.push({ kind: next.type, ...world.ask({ to, message: messages[next.type] }) });
+          }
+        }
+      }
+      await world.settle();
+
+      const logs = await Promise.all(sessions.map((id) => world.events(id)));
+      for (const [index, log] of logs.entries()) {
+        for (const [at, json] of log.entries()) {
+          const event = JSON.parse(json) as { seq: number };
+          assert.is(event.seq, at + 1, 'seq is dense');
+        }
+        for (const [place, json] of world.released) {
+          const [id, seq] = place.split(' ') as [string, string];
+          if (id === sessions[index]) assert.is(log[Number(seq) - 1], json, 'what was let out is in the log');
+        }
+      }
+      const counted = logs.flat().filter((json) => json.includes('"what":"counted"')).length;
+      const passed = logs.flat().filter((json) => json.includes('"what":"passed"')).length;
+      const askedTo = (kind: string) => asked.filter((each) => each.kind === kind);
+      const answered = (kind: string) =>
+        askedTo(kind).filter((each) => (each.answer() as { ok?: boolean } | null)?.ok === true).length;
+      assert.ok(counted >= answered('count'), 'what was acknowledged happened');
+      assert.ok(counted <= askedTo('count').length, 'nothing happened twice');
+      assert.is(passed % (HOPS + 1), 0, 'a chain that began came to its end, each link once');
+      assert.ok(passed >= answered('pass') * (HOPS + 1));
+      if (!processDied) {
+        assert.is(counted, askedTo('count').length, 'without a crash of the process nothing at all is lost');
+        assert.is(passed, askedTo('pass').length * (HOPS + 1));
+        assert.ok(asked.every((each) => each.answer() !== null), 'every call is answered');
+      }
+    }),
+    { numRuns: RUNS, includeErrorInReport: true } as fc.Parameters<unknown>,
+  );
+});
+
+test.run();

@@ -1,0 +1,167 @@
+import * as assert from 'uvu/assert';
+import { createActor } from 'xstate';
+import type { AnyActor, AnyMachineSnapshot, AnyStateMachine } from 'xstate';
+import { addressKey } from '../../machines/address.ts';
+import type { Address } from '../../machines/address.ts';
+import { catalogue } from '../../machines/catalogue.ts';
+import type { Convention } from '../../machines/convention.ts';
+import type { Answer, Effect, Run } from '../../machines/effect.ts';
+import { problem } from '../../machines/error.ts';
+
+/** A machine's state value and context: all that is kept of it. */
+export interface Standing<Context> {
+  readonly value: string;
+  readonly context: Context;
+}
+
+/** One machine, run as its host runs it: messages in, effects out. */
+export interface Driver<Context extends Convention, Emitted> {
+  /** Effects of this message, in order. */
+  take(message: { readonly type: string }): Emitted[];
+  readonly standing: () => Standing<Context>;
+  /** Whether it has reached a final state. */
+  readonly done: () => boolean;
+  /** Throws the actor away and builds it anew from JSON, as after a restart. */
+  restore(): void;
+}
+
+const frozen = <T>(value: T): T => {
+  if (typeof value === 'object' && value !== null && !Object.isFrozen(value)) {
+    Object.freeze(value);
+    for (const part of Object.values(value)) frozen(part);
+  }
+  return value;
+};
+
+/** Runs `machine`. Messages are frozen, and so is each context: a machine that changes in place throws here. */
+export const createDriver = <Context extends Convention, Emitted = Effect>(
+  machine: AnyStateMachine,
+): Driver<Context, Emitted> => {
+  let effects: Emitted[] = [];
+  let thrown: unknown;
+  const start = (stored: Standing<Context> | null): AnyActor => {
+    const actor = createActor(machine, stored === null ? {} : { snapshot: machine.resolveState(stored as never) });
+    actor.on('*', (effect) => void effects.push(effect as unknown as Emitted));
+    actor.subscribe({
+      error: (error) => {
+        thrown = error;
+      },
+    });
+    return actor.start();
+  };
+  let actor = start(null);
+  const snapshot = (): AnyMachineSnapshot => actor.getSnapshot() as AnyMachineSnapshot;
+  const standing = (): Standing<Context> => {
+    const { value, context } = snapshot();
+    assert.type(value, 'string', 'states are flat');
+    return { value: value as string, context: frozen(context as Context) };
+  };
+  return {
+    take: (message) => {
+      standing();
+      effects = [];
+      actor.send(frozen(structuredClone(message)));
+      if (snapshot().status === 'error') throw thrown;
+      return effects;
+    },
+    standing,
+    done: () => snapshot().status === 'done',
+    restore: () => {
+      const stored = JSON.parse(JSON.stringify(standing())) as Standing<Context>;
+      assert.equal(stored, standing(), 'a context is JSON');
+      actor.stop();
+      actor = start(stored);
+    },
+  };
+};
+
+/** All actors of one session, run as a shard would: what is sent is taken in the same turn, first come, first served. */
+export interface Ring {
+  now: number;
+  readonly events: { readonly event: string; readonly subject: string; readonly data: Record<string, unknown> }[];
+  readonly runs: Run[];
+  readonly queued: string[];
+  readonly cut: string[];
+  /** All effects in order, with the address key they come from. */
+  readonly log: { readonly from: string; readonly effect: Effect }[];
+  tell(to: Address, message: { readonly type: string }, fresh?: boolean): void;
+  /** Fails unless it is answered exactly once, within the turn. */
+  ask(to: Address, message: { readonly type: string }, fresh?: boolean): Answer;
+  actor(to: Address): Driver<Convention, Effect> | undefined;
+  readonly actors: ReadonlyMap<string, Driver<Convention, Effect>>;
+  /** Moves the time and wakes whose deadline has come. */
+  advance(ms: number): void;
+  restore(): void;
+}
+
+export const createRing = (random: () => number = () => 0.5): Ring => {
+  const actors = new Map<string, Driver<Convention, Effect>>();
+  const addresses = new Map<string, Address>();
+  const remembered = new Map<string, unknown>();
+  let answers: Answer[] = [];
+
+  const deliver = (first: Address, opening: { readonly type: string }, isFresh: boolean, asked: boolean): void => {
+    const queue = [{ to: first, message: opening, fresh: isFresh }];
+    for (const { to, message, fresh } of queue) {
+      const key = addressKey(to);
+      const entry = catalogue[to.kind];
+      if (entry === undefined) throw new Error(`no such kind: ${to.kind}`);
+      if (fresh && !actors.has(key)) {
+        assert.is(message.type, entry.openedBy);
+        actors.set(key, createDriver(entry.machine));
+        addresses.set(key, to);
+      }
+      const actor = actors.get(key);
+      if (actor === undefined || actor.done()) {
+        if (asked) answers.push({ ok: false, problem: problem(actor === undefined ? 'not_found' : 'conflict', key) });
+        continue;
+      }
+      const recalled = entry.recalls?.(message) ?? null;
+      const known = recalled !== null && remembered.has(recalled) ? { known: remembered.get(recalled) } : {};
+      const taken = { ...message, ...known, at: ring.now, random: random() };
+      for (const effect of actor.take(taken)) {
+        ring.log.push({ from: key, effect });
+        if (effect.type === 'send')
+          queue.push({ to: effect.to, message: effect.message, fresh: effect.fresh ?? false });
+        if (effect.type === 'event') ring.events.push(effect);
+        if (effect.type === 'reply') answers.push(effect.answer);
+        if (effect.type === 'remember') remembered.set(effect.key, effect.value);
+        if (effect.type === 'run') ring.runs.push(effect.run);
+        if (effect.type === 'enqueue') ring.queued.push(effect.execution_id);
+        if (effect.type === 'cut') ring.cut.push(effect.client_id);
+      }
+    }
+  };
+
+  const ring: Ring = {
+    now: 1_000_000,
+    events: [],
+    runs: [],
+    queued: [],
+    cut: [],
+    log: [],
+    tell: (to, message, fresh = false) => deliver(to, message, fresh, false),
+    ask: (to, message, fresh = false) => {
+      answers = [];
+      deliver(to, message, fresh, true);
+      assert.is(answers.length, 1, `${message.type} is answered once, not ${answers.length} times`);
+      return answers[0] as Answer;
+    },
+    actor: (to) => actors.get(addressKey(to)),
+    actors,
+    advance: (ms) => {
+      ring.now += ms;
+      for (const [key, actor] of actors) {
+        const { deadline } = actor.standing().context;
+        if (actor.done() || deadline === null || deadline > ring.now) continue;
+        deliver(addresses.get(key) as Address, { type: 'deadline' }, false, false);
+        const next = actor.standing().context.deadline;
+        assert.ok(next === null || next > deadline, `${key} moves a deadline that has come`);
+      }
+    },
+    restore: () => {
+      for (const actor of actors.values()) if (!actor.done()) actor.restore();
+    },
+  };
+  return ring;
+};
