@@ -40,3 +40,12 @@ export class BusClosedError extends Error {
     this.name = 'BusClosedError';
   }
 }
+
+/** So many publications wait for those before them that no more are taken. */
+export class BusFullError extends Error {
+  readonly code = 'ERR_BUS_FULL';
+  constructor() {
+    super('too many publications wait on the bus');
+    this.name = 'BusFullError';
+  }
+}

@@ -1,0 +1,149 @@
+import type { ArtifactInfo, Command, HandlerContext } from '../machines/command.ts';
+import type { Run } from '../machines/effect.ts';
+import { ProblemError, type Problem } from '../machines/error.ts';
+import type { SessionId } from '../machines/id.ts';
+import { createLineLog, type LineLog } from './agent-log.ts';
+import type { PoolMethods } from './agent-messages.ts';
+import { createOutput, type Output } from './agent-output.ts';
+import { createProgress, type Progress } from './agent-progress.ts';
+import { RESULT_ARTIFACT, writeArtifact } from './artifacts.ts';
+import type { Rpc } from './rpc.ts';
+
+const MAX_ARTIFACTS = 100;
+const DEFAULT_MEDIA_TYPE = 'application/octet-stream';
+
+export interface ContextOptions {
+  readonly n: number;
+  readonly session: SessionId;
+  readonly run: Run;
+  readonly command: Command;
+  readonly args: unknown;
+  readonly roots: readonly string[];
+  /** Where all artifacts are. */
+  readonly artifacts: string;
+  readonly pool: Rpc<PoolMethods>;
+  readonly now: () => number;
+}
+
+/** A handler's context with what only its thread may do. */
+export interface OpenContext {
+  readonly context: HandlerContext<unknown>;
+  readonly artifacts: () => readonly ArtifactInfo[];
+  /** What ends the run whatever its handler returns. */
+  readonly doomed: () => Problem | null;
+  credit(bytes: number): void;
+  /** Aborts the signal. What waits is dropped where `silent`: nobody will read it. */
+  abort(reason: Error, silent: boolean): void;
+  /** Writes the artifact that stands for a large result. */
+  saveResult(json: string): Promise<void>;
+  /** Sends what is left of progress, output and log; null where there is nothing to wait for. */
+  drain(): Promise<unknown> | null;
+  /** From here on the handler says nothing more. */
+  close(): void;
+}
+
+/** Everything is made on first use: most runs are short and use little of it. */
+export const openContext = (options: ContextOptions): OpenContext => {
+  const { n, session, run, command, args, roots, artifacts: directory, pool, now } = options;
+  const written = new Map<string, ArtifactInfo>();
+  let progress: Progress | null = null;
+  let output: Output | null = null;
+  let log: LineLog | null = null;
+  let controller: AbortController | null = null;
+  let aborted: Error | null = null;
+  let doomed: Problem | null = null;
+  let total = 0;
+  let closed = false;
+
+  // A call fails only with the port, and then this thread is at its end.
+  const lost = (): void => {};
+
+  const abort = (reason: Error, silent: boolean): void => {
+    aborted ??= reason;
+    controller?.abort(reason);
+    if (silent) {
+      progress?.discard();
+      output?.discard(reason);
+    }
+  };
+
+  const write = async (name: string, content: string | Uint8Array, mediaType: string): Promise<ArtifactInfo> => {
+    if (written.size >= MAX_ARTIFACTS && !written.has(name))
+      throw new ProblemError('too_large', `an execution may write ${MAX_ARTIFACTS} artifacts`);
+    const info = await writeArtifact(directory, run.execution_id, name, content, mediaType);
+    written.set(name, info);
+    return info;
+  };
+
+  const exceed = (): ProblemError => {
+    const error = new ProblemError('output_exceeded', `${command.facts.name} may write ${command.maxOutput} bytes of output`);
+    if (doomed === null) {
+      doomed = error.problem;
+      pool.call('doom', n, error.problem).catch(lost);
+      abort(error, false);
+    }
+    return error;
+  };
+
+  const context: HandlerContext<unknown> = {
+    args,
+    get signal() {
+      if (controller === null) {
+        controller = new AbortController();
+        if (aborted !== null) controller.abort(aborted);
+      }
+      return controller.signal;
+    },
+    session: { id: session },
+    execution: { id: run.execution_id },
+    attempt: run.attempt,
+    idempotencyKey: run.idempotency_key,
+    roots,
+    progress: (reached, message, metadata) => {
+      if (closed) return;
+      progress ??= createProgress({ send: (...step) => void pool.call('progress', n, ...step).catch(lost), now });
+      progress.tell(reached, message, metadata);
+    },
+    output: async (chunk, stream = 'stdout') => {
+      if (typeof chunk !== 'string') throw new TypeError('output: expected a string');
+      if (stream !== 'stdout' && stream !== 'stderr') throw new TypeError('output: expected stdout or stderr');
+      if (closed) return;
+      if (aborted !== null) throw aborted;
+      const bytes = Buffer.byteLength(chunk);
+      total += bytes;
+      if (total > command.maxOutput) throw exceed();
+      output ??= createOutput({ send: (...piece) => void pool.call('output', n, ...piece).catch(lost), now });
+      output.write(chunk, bytes, stream);
+      await output.room();
+    },
+    log: (message, fields) => {
+      if (closed) return;
+      log ??= createLineLog((lines, dropped) => void pool.call('log', n, lines, dropped).catch(lost));
+      log.add(message, fields);
+    },
+    artifact: async (name, content, mediaType = DEFAULT_MEDIA_TYPE) => {
+      if (closed) throw new Error('the run has ended');
+      if (aborted !== null) throw aborted;
+      if (name === RESULT_ARTIFACT)
+        throw new ProblemError('invalid_input', `the name '${RESULT_ARTIFACT}' is kept for the result`);
+      return write(name, content, mediaType);
+    },
+  };
+
+  return {
+    context,
+    artifacts: () => [...written.values()],
+    doomed: () => doomed,
+    credit: (bytes) => output?.credit(bytes),
+    abort,
+    saveResult: async (json) => void (await write(RESULT_ARTIFACT, json, 'application/json')),
+    drain: () => {
+      log?.flush();
+      if (progress === null && output === null) return null;
+      return Promise.all([progress?.drain(), output?.drain()]);
+    },
+    close: () => {
+      closed = true;
+    },
+  };
+};

@@ -1,0 +1,126 @@
+#!/usr/bin/env node
+import { Command, CommanderError, InvalidArgumentError } from 'commander';
+import { EXIT, failureOf } from './errors.ts';
+import { DEFAULT_URL, readSettings, type GlobalOptions, type Settings } from './settings.ts';
+
+const HELP = `
+Exit codes: ${EXIT.ok} completed; ${EXIT.failed} failed, cancelled or timed out; ${EXIT.usage} wrong usage; ${EXIT.interrupted} after Ctrl-C.`;
+
+const wholeNumber = (text: string): number => {
+  if (!/^\d{1,15}$/.test(text)) throw new InvalidArgumentError('Expected a whole number.');
+  return Number(text);
+};
+const seconds = (text: string): number => {
+  if (!(Number(text) > 0)) throw new InvalidArgumentError('Expected a number of seconds.');
+  return Number(text);
+};
+const collect = (text: string, before: readonly string[] = []): readonly string[] => [...before, text];
+
+const program = new Command('arbor')
+  .description('One room for the people, programs and agents that share a long job.')
+  .option('--url <url>', `where the server is (ARBOR_URL, ${DEFAULT_URL})`)
+  .option('--data <dir>', 'the data directory of the server, where its credentials are (ARBOR_DATA, .arbor)')
+  .option('--token <token>', 'an API key or the token of a client (ARBOR_TOKEN)')
+  .exitOverride()
+  .configureOutput({ outputError: (text, write) => write(text.replace(/^error: /, 'arbor: ')) })
+  .addHelpText('after', HELP);
+
+const globals = (): GlobalOptions => program.opts<GlobalOptions>();
+
+/** A subcommand that calls the server; its promise is the exit code. */
+const online =
+  <Args extends unknown[]>(act: (settings: Settings, ...args: Args) => Promise<number>) =>
+  async (...args: Args): Promise<void> => {
+    process.exitCode = await act(await readSettings(globals()), ...args);
+  };
+
+program
+  .command('serve')
+  .description('run the server')
+  .option('--http <host:port>', 'where HTTP and MQTT over WebSocket listen (127.0.0.1:7070)')
+  .option('--mqtt <host:port>', 'where MQTT listens (127.0.0.1:1883)')
+  .option('--config <file>', 'the configuration (arbor.config.{js,mjs,ts})')
+  .action(async (flags: { http?: string; mqtt?: string; config?: string }) => {
+    const { data } = globals();
+    const { serve } = await import('./serve.ts');
+    process.exit(await serve(data === undefined ? flags : { ...flags, data }));
+  });
+
+program
+  .command('demo')
+  .description('show a command-line, a web and an API client in one session')
+  .action(async () => {
+    const { demo } = await import('./demo.ts');
+    process.exit(await demo());
+  });
+
+program
+  .command('run')
+  .description('run a command and wait for its end')
+  .argument('<command>', 'its name; "arbor run help" lists them')
+  .argument('[args...]', 'its arguments: in order, or as --name value')
+  .option('--session <session>', 'in this session instead of a new one')
+  .option('--arg <name=value>', 'an argument whose name is that of an option here', collect)
+  .option('--timeout <seconds>', 'from acceptance, queueing included', seconds)
+  .option('--detach', 'print the id of the execution and leave it to itself')
+  .option('--keep', 'leave the new session open')
+  .option('--json', 'print the answer as JSON')
+  .allowUnknownOption()
+  .action(
+    online(async (settings, name: string, words: string[], flags: Record<string, never>) => {
+      const { run } = await import('./run.ts');
+      return run(settings, name, words, flags);
+    }),
+  );
+
+program
+  .command('watch')
+  .description('print the events of a session, from the first')
+  .argument('<session>')
+  .option('--after <seq>', 'only those after this one', wholeNumber)
+  .option('--until-closed', 'end when the session does')
+  .option('--json', 'print each as JSON')
+  .action(
+    online(async (settings, session: string, flags: Record<string, never>) => {
+      const { watch } = await import('./watch.ts');
+      return watch(settings, session, flags);
+    }),
+  );
+
+program
+  .command('sessions')
+  .description('list your sessions')
+  .option('--all', 'also those that have ended')
+  .option('--json', 'print them as JSON')
+  .action(
+    online(async (settings, flags: Record<string, never>) => {
+      const { listSessions } = await import('./sessions.ts');
+      return listSessions(settings, flags);
+    }),
+  );
+
+program
+  .command('cancel')
+  .description('cancel an execution')
+  .argument('<execution>')
+  .action(
+    online(async (settings, execution: string) => {
+      const { cancel } = await import('./cancel.ts');
+      return cancel(settings, execution);
+    }),
+  );
+
+// A reader that has seen enough (`arbor watch … | head`) is no failure.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => process.exit(error.code === 'EPIPE' ? EXIT.ok : EXIT.failed));
+
+try {
+  await program.parseAsync();
+} catch (error) {
+  if (error instanceof CommanderError) process.exitCode = error.exitCode === 0 ? EXIT.ok : EXIT.usage;
+  else {
+    const { line, code } = failureOf(error, globals().url ?? process.env['ARBOR_URL'] ?? DEFAULT_URL);
+    process.stderr.write(`arbor: ${line}\n`);
+    // The server's threads may be up in part, and would keep the process.
+    process.exit(code);
+  }
+}

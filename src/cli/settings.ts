@@ -1,0 +1,63 @@
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { UsageError } from './errors.ts';
+
+/** The options that every subcommand has. */
+export interface GlobalOptions {
+  readonly url?: string;
+  readonly data?: string;
+  readonly token?: string;
+}
+
+export interface Settings {
+  readonly url: string;
+  /** An API key, or the token of a client. */
+  readonly token: string;
+}
+
+type Environment = Readonly<Record<string, string | undefined>>;
+
+export const DEFAULT_URL = 'http://127.0.0.1:7070';
+const DEFAULT_DATA = '.arbor';
+const CREDENTIALS = 'credentials.json';
+
+/** Where the server is: `--url`, then `ARBOR_URL`, then the default of `arbor serve`. */
+export const urlOf = (options: GlobalOptions, env: Environment): string => {
+  const url = options.url ?? env['ARBOR_URL'] ?? DEFAULT_URL;
+  if (!URL.canParse(url) || !/^https?:$/.test(new URL(url).protocol))
+    throw new UsageError(`--url: expected an address like ${DEFAULT_URL}, got ${url}`);
+  return url;
+};
+
+/**
+ * Where the server is and what to log in with: `--token`, then `ARBOR_TOKEN`, then the credentials that the server has
+ * written into its data directory (`--data`, `ARBOR_DATA`, `.arbor` of the working directory).
+ */
+export const readSettings = async (options: GlobalOptions, env: Environment = process.env): Promise<Settings> => {
+  const url = urlOf(options, env);
+  const given = options.token ?? env['ARBOR_TOKEN'];
+  if (given !== undefined && given !== '') return { url, token: given };
+  const path = join(options.data ?? env['ARBOR_DATA'] ?? DEFAULT_DATA, CREDENTIALS);
+  let text: string;
+  try {
+    text = await readFile(path, 'utf8');
+  } catch (cause) {
+    throw new UsageError(
+      `no credentials: ${path} cannot be read. Start the server here with "arbor serve", or give --data, --token or ARBOR_TOKEN`,
+      { cause },
+    );
+  }
+  return { url, token: keyIn(text, path) };
+};
+
+/** The API key in the text of `credentials.json`. */
+const keyIn = (text: string, path: string): string => {
+  let key: unknown;
+  try {
+    key = (JSON.parse(text) as { api_key?: unknown }).api_key;
+  } catch {
+    key = undefined;
+  }
+  if (typeof key !== 'string' || key === '') throw new UsageError(`${path}: expected JSON with an api_key`);
+  return key;
+};

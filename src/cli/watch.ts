@@ -1,0 +1,34 @@
+import { createHttpClient } from '../client/index.ts';
+import { EXIT } from './errors.ts';
+import { createWho, eventLine } from './event-line.ts';
+import type { Settings } from './settings.ts';
+
+export interface WatchFlags {
+  /** The last `seq` that is not shown. */
+  readonly after?: number;
+  readonly json?: boolean;
+  readonly untilClosed?: boolean;
+}
+
+/** `arbor watch`: prints a session's events, one a line, those of the past first. Resolves with the exit code. */
+export const watch = async (settings: Settings, session_id: string, flags: WatchFlags): Promise<number> => {
+  const { after = 0, json = false, untilClosed = false } = flags;
+  const client = createHttpClient(settings);
+  const { seq, status } = await client.sessions.get({ session_id });
+  const isOver = untilClosed && (status === 'closed' || status === 'expired');
+  if (isOver && after >= seq) return EXIT.ok;
+  const who = createWho();
+  const stop = new AbortController();
+  const interrupt = (): void => stop.abort();
+  process.once('SIGINT', interrupt);
+  try {
+    for await (const event of client.follow({ session_id, after, untilClosed, signal: stop.signal })) {
+      const hasRoom = process.stdout.write(`${json ? JSON.stringify(event) : eventLine(event, who)}\n`);
+      if (!hasRoom) await new Promise((resolve) => process.stdout.once('drain', resolve));
+      if (isOver && event.seq >= seq) break;
+    }
+  } finally {
+    process.off('SIGINT', interrupt);
+  }
+  return stop.signal.aborted ? EXIT.interrupted : EXIT.ok;
+};

@@ -1,0 +1,127 @@
+import { ProblemError } from '../../machines/error.ts';
+import { isTerminalEvent, type Event } from '../../machines/event.ts';
+import type { ClientType } from '../../machines/capability.ts';
+import type { Registration } from '../operations/clients.ts';
+import type { Execution } from '../operations/executions.ts';
+import { MAX_WAIT } from '../operations/executions.ts';
+import type { InputOf } from '../operations/table.ts';
+import { createHttpClient, type HttpClient, type HttpClientOptions } from './http.ts';
+import type { FollowOptions } from './follow.ts';
+import { resultOf } from './result.ts';
+import { createSessionView, viewOf, type SessionView } from './session-view.ts';
+
+export interface ConnectOptions extends HttpClientOptions {
+  /** The owner's API key. */
+  readonly token: string;
+  /** A session to join; without it a new one is made. */
+  readonly session?: string;
+  /** What this client is; default `api`. */
+  readonly client?: { readonly type: ClientType; readonly name?: string };
+}
+
+type ExecuteOptions = Omit<InputOf<'commands.execute'>, 'session_id' | 'command' | 'args' | 'dry_run' | 'wait'>;
+
+export interface RunOptions extends ExecuteOptions {
+  /** Ends the waiting, not the execution. */
+  readonly signal?: AbortSignal;
+}
+
+/** One client of one session. */
+export interface SessionClient {
+  readonly session_id: string;
+  readonly client_id: string;
+  /** Its bearer token and MQTT password. */
+  readonly client_token: string;
+  /** Every operation, as this client. */
+  readonly http: HttpClient;
+  /** Starts a command; resolves when it is accepted, which is durable. */
+  execute(command: string, args?: Record<string, unknown>, options?: ExecuteOptions): Promise<{ readonly execution_id: string }>;
+  /** Waits for the end of an execution, however long that takes. */
+  ended(executionId: string, signal?: AbortSignal): Promise<Execution>;
+  /** Waits for the end and resolves with the result. Rejects with the problem that ended it otherwise. */
+  result(executionId: string, signal?: AbortSignal): Promise<unknown>;
+  /** Runs a command to its end and resolves with its result. Rejects with the problem that ended it otherwise. */
+  run(command: string, args?: Record<string, unknown>, options?: RunOptions): Promise<unknown>;
+  /** The session's events after a `seq`: replayed, then as they happen. */
+  follow(options?: FollowOptions): AsyncGenerator<Event, void, undefined>;
+  /** The events of one execution, up to the one that ends it. */
+  followExecution(executionId: string, options?: FollowOptions): AsyncGenerator<Event, void, undefined>;
+  /** A live view of the session; it goes on until the signal is aborted, the session ends, or `onError` is called. */
+  view(options: { readonly signal: AbortSignal; readonly onError?: (error: unknown) => void }): Promise<SessionView>;
+  /** Leaves the session: the token dies. */
+  leave(): Promise<void>;
+}
+
+const ENDED: ReadonlySet<string> = new Set(['completed', 'failed', 'cancelled', 'timed_out']);
+/** Seconds of one long-poll. */
+const POLL = Math.min(30, MAX_WAIT);
+
+/** The client that a registration names. */
+export const createSessionClient = (
+  options: Omit<HttpClientOptions, 'token'>,
+  { session_id, client_id, client_token }: Pick<Registration, 'session_id' | 'client_id' | 'client_token'>,
+): SessionClient => {
+  const http = createHttpClient({ ...options, token: client_token });
+
+  const execute: SessionClient['execute'] = async (command, args = {}, more = {}) => {
+    const accepted = await http.commands.execute({ ...more, session_id, command, args, wait: 0 });
+    return { execution_id: (accepted as { execution_id: string }).execution_id };
+  };
+
+  const ended: SessionClient['ended'] = async (execution_id, signal) => {
+    for (;;) {
+      const execution = await http.executions.get({ execution_id, wait: POLL }, signal === undefined ? {} : { signal });
+      if (ENDED.has(execution.status)) return execution;
+    }
+  };
+
+  const follow: SessionClient['follow'] = (how) => http.follow({ ...how, session_id });
+  const result: SessionClient['result'] = async (id, signal) => resultOf(http, await ended(id, signal));
+
+  return {
+    session_id,
+    client_id,
+    client_token,
+    http,
+    execute,
+    ended,
+    result,
+    run: async (command, args, { signal, ...more } = {}) => result((await execute(command, args, more)).execution_id, signal),
+    follow,
+    followExecution: async function* (execution_id, how) {
+      for await (const event of follow(how)) {
+        if (event.data['execution_id'] !== execution_id) continue;
+        yield event;
+        if (isTerminalEvent(event.type)) return;
+      }
+    },
+    view: async ({ signal, onError = () => undefined }) => {
+      const state = await http.sessions.get({ session_id }, { signal });
+      const view = createSessionView(viewOf(state));
+      const keepUp = async (): Promise<void> => {
+        for await (const event of follow({ after: state.seq, signal })) view.send({ type: 'event', event });
+      };
+      keepUp().catch(onError);
+      return view;
+    },
+    leave: async () => {
+      await http.clients.leave({ session_id, client_id });
+    },
+  };
+};
+
+/**
+ * Becomes a client of a session, a new one or one of the caller's own, over HTTP and server-sent events. Rejects with a
+ * `ProblemError`.
+ */
+export const connect = async (options: ConnectOptions): Promise<SessionClient> => {
+  const { session, client = { type: 'api' }, token: _, ...connection } = options;
+  const owner = createHttpClient(options);
+  const registration =
+    session === undefined
+      ? await owner.sessions.create({ client })
+      : await owner.clients.register({ session_id: session, client });
+  const { client_token } = registration;
+  if (client_token === undefined) throw new ProblemError('internal', 'a new client was answered without its token');
+  return createSessionClient(connection, { ...registration, client_token });
+};

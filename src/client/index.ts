@@ -1,0 +1,16 @@
+export { ProblemError } from '../../machines/error.ts';
+export type { Problem } from '../../machines/error.ts';
+export type { Event, EventType } from '../../machines/event.ts';
+export type { InputOf, OperationName, OutputOf } from '../operations/table.ts';
+export type { Call, CallOptions, Client } from './client.ts';
+export { connect, createSessionClient } from './connect.ts';
+export type { ConnectOptions, RunOptions, SessionClient } from './connect.ts';
+export { followEvents } from './follow.ts';
+export type { FollowOptions } from './follow.ts';
+export { createHttpClient } from './http.ts';
+export type { HttpClient, HttpClientOptions } from './http.ts';
+export { createMqttClient } from './mqtt.ts';
+export type { MqttClient, MqttClientOptions } from './mqtt.ts';
+export { errorOfExecution, resultOf } from './result.ts';
+export { applyEvent, createSessionView, viewOf } from './session-view.ts';
+export type { SessionView, ViewedClient, ViewedExecution, ViewedSession } from './session-view.ts';

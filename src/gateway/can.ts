@@ -1,0 +1,58 @@
+import { operationNames, operationOf } from '../operations/table.ts';
+import type { Operation } from '../operations/operation.ts';
+import type { SessionState } from '../operations/sessions.ts';
+import { coveredBy, READ, WRITE, type Authority } from './authorise.ts';
+import { needOf } from './command-handlers.ts';
+import type { GatewayContext } from './context.ts';
+import type { SessionFacts } from './facts.ts';
+import type { ClientIdentity } from './mqtt-rpc.ts';
+
+export interface Can {
+  readonly seq: number;
+  /** Names of the operations that are legal for the client now. */
+  readonly operations: readonly string[];
+  /** Names of the commands that it may run now. */
+  readonly commands: readonly string[];
+}
+
+/** What is legal for a client now: its capability and the state of the session, without budgets (contract, section 3). */
+export const canView = (
+  { commands }: Pick<GatewayContext, 'commands'>,
+  identity: ClientIdentity,
+  session: SessionFacts,
+  { seq, status }: Pick<SessionState, 'seq' | 'status'>,
+): Can => {
+  const { principal, client } = identity;
+  const authority: Authority = {
+    session,
+    isOwner: session.owner === principal,
+    caller: { principal, client_id: client.client_id },
+  };
+  const isOpen = status === 'active' || status === 'suspended';
+  const covers = (need: typeof READ): boolean => coveredBy(identity, authority, need).ok;
+  const runnable = isOpen
+    ? [...commands.values()].filter(({ facts }) => covers(needOf(facts))).map(({ facts }) => facts.name)
+    : [];
+  const isLegal = ({ right, mutating }: Operation): boolean => {
+    if (mutating && !isOpen && right !== 'owner_or_self') return false;
+    switch (right) {
+      case 'principal':
+        return false;
+      case 'authenticated':
+      case 'owner_or_self':
+        return true;
+      case 'read':
+        return covers(READ);
+      case 'write':
+        return covers(WRITE);
+      case 'owner':
+        return authority.isOwner;
+      case 'write_or_starter':
+        return authority.isOwner || covers(WRITE) || runnable.length > 0;
+      case 'command':
+        return runnable.length > 0;
+    }
+  };
+  const operations = operationNames.filter((name) => isLegal(operationOf(name) as Operation));
+  return { seq, operations, commands: runnable };
+};

@@ -1,0 +1,118 @@
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import { problem } from '../../machines/error.ts';
+import type { CheckedInputOf } from '../operations/table.ts';
+import type { CallSource } from './call.ts';
+import type { Calls } from './calls.ts';
+import type { GatewayContext } from './context.ts';
+import { cursorExpired } from './event-handlers.ts';
+import { followEvents } from './event-stream.ts';
+import { sendProblem } from './http-answer.ts';
+import { tooManyStreams } from './long-poll.ts';
+import type { Streams } from './streams.ts';
+
+export interface EventSourceOptions {
+  readonly context: GatewayContext;
+  readonly calls: Calls;
+  readonly streams: Streams;
+  readonly isAlive: (source: CallSource) => Promise<boolean>;
+  readonly onCut: () => void;
+  readonly onError: (error: unknown) => void;
+}
+
+/** How long a client that is cut may take for the events before that. */
+const LAST_WORDS_MS = 50;
+
+/** Whether the caller asks for `text/event-stream`. */
+export const wantsEventStream = (request: FastifyRequest): boolean =>
+  (request.headers.accept ?? '').split(',').some((range) => range.split(';')[0]?.trim() === 'text/event-stream');
+
+/** `events.list` as a stream (HTML, section 9.2): `id` is the `seq`, `data` the event. */
+export const createEventSource = (options: EventSourceOptions) => {
+  const { context, calls, streams, isAlive, onCut, onError } = options;
+  const { system, slots, cuts, presence, limits } = context;
+
+  return async (request: FastifyRequest, reply: FastifyReply, input: unknown, source: CallSource): Promise<FastifyReply> => {
+    const lastId = request.headers['last-event-id'];
+    const from = typeof lastId === 'string' && lastId !== '' ? { after: Number(lastId) } : {};
+    const authorised = await calls.authorise('events.list', { ...(input as object), ...from }, source);
+    if (!authorised.ok) return sendProblem(reply, authorised.problem);
+    const { session_id, after, types } = authorised.input as CheckedInputOf<'events.list'>;
+    const { first, last } = await system.reads.events(session_id, { after: Number.MAX_SAFE_INTEGER, limit: 1 });
+    if (first > after + 1) return sendProblem(reply, cursorExpired(first));
+    if (after > last) return sendProblem(reply, problem('invalid_input', `the last seq is ${last}`, {
+      errors: [{ field: 'after', expected: `a seq, up to ${last}` }],
+    }));
+    const release = slots.take();
+    if (release === null) return sendProblem(reply, tooManyStreams());
+    const { identity } = source;
+
+    reply.hijack();
+    const { raw } = reply;
+    raw.writeHead(200, {
+      ...(reply.getHeaders() as Record<string, string>),
+      'content-type': 'text/event-stream; charset=utf-8',
+      'cache-control': 'no-cache, no-transform',
+      'x-accel-buffering': 'no',
+    });
+    // Sent at once: a reader knows by it that it is connected.
+    raw.write(': connected\n\n');
+
+    const sink = {
+      write: (seq: number, json: string) => {
+        raw.write(`id: ${seq}\ndata: ${json}\n\n`);
+        return !raw.writableNeedDrain;
+      },
+      drained: async () => {
+        if (raw.destroyed || !raw.writableNeedDrain) return !raw.destroyed;
+        const { promise, resolve } = Promise.withResolvers<boolean>();
+        const timer = setTimeout(() => resolve(false), limits.stalledMs);
+        const onDrain = (): void => resolve(true);
+        const onClose = (): void => resolve(false);
+        raw.once('drain', onDrain).once('close', onClose);
+        const isDrained = await promise;
+        clearTimeout(timer);
+        raw.off('drain', onDrain).off('close', onClose);
+        return isDrained;
+      },
+    };
+    const events = followEvents({
+      reads: system.reads,
+      session: session_id,
+      after,
+      types,
+      sink,
+      onEnd: (reason, cause) => {
+        if (reason === 'failed') onError(cause);
+        if (reason === 'stalled' && !raw.destroyed) onCut();
+        // What lies in the buffer of a reader that takes nothing would keep the connection open.
+        if (reason === 'stalled') raw.destroy();
+        else raw.end();
+      },
+    });
+    const close = streams.open(session_id, {
+      events,
+      beat: () => {
+        if (raw.writableLength === 0) raw.write(':\n\n');
+        void isAlive(source).then((alive) => void (alive || raw.end()), onError);
+      },
+      end: () => void raw.end(),
+    });
+    const cut = (): void => {
+      const timer = setTimeout(() => raw.end(), LAST_WORDS_MS);
+      const said = (): void => {
+        clearTimeout(timer);
+        raw.end();
+      };
+      void events.finish().then(said);
+    };
+    const ends = [close, events.end, release];
+    if (identity.kind === 'client')
+      ends.push(presence.connect(identity.client), cuts.on(identity.client.client_id, cut));
+    const closed = (): void => {
+      for (const end of ends) end();
+    };
+    if (raw.destroyed) closed();
+    else raw.once('close', closed);
+    return reply;
+  };
+};

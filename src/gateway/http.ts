@@ -1,0 +1,192 @@
+import cors from '@fastify/cors';
+import helmet from '@fastify/helmet';
+import Fastify, { type FastifyBaseLogger, type FastifyError, type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
+import { problem } from '../../machines/error.ts';
+import { decodeHttpRequest } from '../operations/http-request.ts';
+import type { Operation } from '../operations/operation.ts';
+import { OPERATION_TABLE, type OperationName } from '../operations/table.ts';
+import type { CallSource } from './call.ts';
+import type { Calls } from './calls.ts';
+import type { GatewayContext } from './context.ts';
+import type { FailedLogins } from './failed-logins.ts';
+import { sendProblem, sendResult } from './http-answer.ts';
+import { problemOfFastify, refuseSocket } from './http-errors.ts';
+import { createEventSource, wantsEventStream } from './http-stream.ts';
+import { addServiceRoutes, type ServiceRoutesOptions } from './http-service.ts';
+import type { Log } from './log.ts';
+import type { GatewayMetrics } from './metrics.ts';
+import type { Identity, Principals } from './principals.ts';
+import type { Streams } from './streams.ts';
+
+export interface HttpOptions extends Omit<ServiceRoutesOptions, 'system'> {
+  readonly context: GatewayContext;
+  readonly calls: Calls;
+  readonly principals: Principals;
+  readonly failedLogins: FailedLogins;
+  readonly streams: Streams;
+  readonly metrics: GatewayMetrics;
+  readonly log: Log;
+  /** Origins of pages that may call; none by default. */
+  readonly origins: readonly string[];
+}
+
+declare module 'fastify' {
+  interface FastifyRequest {
+    identity: Identity | null;
+  }
+}
+
+/**
+ * What an answer in JSON needs of helmet's headers. Helmet makes its policy anew for each answer, so it is left to what is
+ * not on the hot path.
+ */
+const API_HEADERS = Object.freeze({
+  'cache-control': 'no-store',
+  'content-security-policy': "default-src 'none'; frame-ancestors 'none'",
+  'referrer-policy': 'no-referrer',
+  'x-content-type-options': 'nosniff',
+});
+const BEARER = /^Bearer +(\S+)$/i;
+/** W3C Trace Context, section 3.2. */
+const TRACEPARENT = /^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$/;
+const METHODS = ['GET', 'POST', 'PUT', 'PATCH', 'DELETE'] as const;
+/** Longest path parameter; an id has 30 characters, an artifact's name at most 128. */
+const MAX_PARAMETER = 200;
+/** Milliseconds within which a whole request must have arrived. */
+const REQUEST_TIMEOUT_MS = 30_000;
+
+/** The HTTP binding, made from the table of operations. Not listening yet. */
+export const createHttp = async (options: HttpOptions): Promise<FastifyInstance> => {
+  const { context, calls, principals, failedLogins, streams, metrics, log, origins } = options;
+  const { system, limits } = context;
+  const app: FastifyInstance = Fastify({
+    loggerInstance: log as FastifyBaseLogger,
+    logController: new Fastify.LogController({ disableRequestLogging: true }),
+    bodyLimit: limits.bodyBytes,
+    requestTimeout: REQUEST_TIMEOUT_MS,
+    routerOptions: { maxParamLength: MAX_PARAMETER },
+    clientErrorHandler: refuseSocket,
+    // Lines name what they are about themselves; a logger for each request would only cost.
+    childLoggerFactory: (logger) => logger,
+    frameworkErrors: (error, _, reply) => void sendError(error, reply as FastifyReply),
+  });
+
+  const sendError = (error: FastifyError, reply: FastifyReply): FastifyReply => {
+    const what = problemOfFastify(error, limits.bodyBytes);
+    if (what === null) log.error({ err: error }, 'a request failed');
+    return sendProblem(reply, what ?? problem('internal', 'the server failed'));
+  };
+  app.setErrorHandler((error: FastifyError, _, reply) => sendError(error, reply));
+  app.setNotFoundHandler((_, reply) => sendProblem(reply, problem('not_found', 'there is no such resource')));
+  app.removeContentTypeParser('text/plain');
+  const parseJson = app.getDefaultJsonParser('error', 'error');
+  app.addContentTypeParser('application/json', { parseAs: 'string' }, (request, text, done) => {
+    // Many callers send the type with every request: on a DELETE an empty body is none.
+    if (text === '') done(null, undefined);
+    else parseJson(request, text as string, done);
+  });
+  await app.register(helmet, { contentSecurityPolicy: { directives: { defaultSrc: ["'none'"] } } });
+  await app.register(cors, {
+    origin: origins.length === 0 ? false : [...origins],
+    methods: [...METHODS],
+    exposedHeaders: ['location', 'retry-after', 'preference-applied', 'etag'],
+    maxAge: 600,
+  });
+  app.decorateRequest('identity', null);
+
+  /** Step 1 of the decision, before a body is read. */
+  const authenticate = async (request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply | undefined> => {
+    reply.headers(API_HEADERS);
+    const token = BEARER.exec(request.headers.authorization ?? '')?.[1];
+    const blocked = failedLogins.blockedFor(request.ip);
+    // Who is known keeps in: others behind the same address must not lock it out.
+    if (blocked > 0 && (token === undefined || !principals.isKnown(token)))
+      return sendProblem(reply, problem('rate_limited', 'too many failed logins', { retry_after: blocked }));
+    request.identity = token === undefined ? null : await principals.authenticate(token);
+    if (request.identity !== null) return undefined;
+    failedLogins.add(request.ip);
+    metrics.failedLogin('http');
+    return sendProblem(reply, problem('unauthenticated', 'expected Authorization: Bearer with a key or a token'));
+  };
+
+  /** A refusal for want of rights is worth a line; faults have theirs; the rest is for who looks closely. */
+  const note = (operation: string, { ip, identity }: FastifyRequest, { statusCode }: FastifyReply): void => {
+    const isRefusal = statusCode === 401 || statusCode === 403;
+    if (!isRefusal && !log.isLevelEnabled('debug')) return;
+    const line = { operation, status: statusCode, address: ip, principal: identity?.principal ?? null };
+    if (isRefusal) log.info(line, 'refused');
+    else log.debug(line, 'answered');
+  };
+
+  const sourceOf = (request: FastifyRequest, reply: FastifyReply): CallSource => {
+    const { traceparent } = request.headers;
+    return {
+      identity: request.identity as Identity,
+      requestId: system.newId('request'),
+      signal: () => {
+        const controller = new AbortController();
+        if (reply.raw.destroyed) controller.abort();
+        else reply.raw.once('close', () => controller.abort());
+        return controller.signal;
+      },
+      ...(typeof traceparent === 'string' && TRACEPARENT.test(traceparent) ? { traceparent } : {}),
+    };
+  };
+
+  const eventSource = createEventSource({
+    context,
+    calls,
+    streams,
+    isAlive: async ({ identity }) =>
+      identity.kind === 'client' || (await principals.isCurrent(identity.key_id)),
+    onCut: () => metrics.streamCut(),
+    onError: (error) => log.error({ err: error }, 'an event stream failed'),
+  });
+
+  const serve = (name: OperationName, operation: Operation) => async (request: FastifyRequest, reply: FastifyReply) => {
+    const input = decodeHttpRequest(operation, {
+      params: request.params as Record<string, unknown>,
+      query: request.query as Record<string, unknown>,
+      prefer: request.headers['prefer'] as string | undefined,
+      body: request.body,
+    });
+    const source = sourceOf(request, reply);
+    if (operation.http.stream && request.method === 'GET' && wantsEventStream(request)) return eventSource(request, reply, input, source);
+    return sendResult(request, reply, operation, await calls.call(name, input, source));
+  };
+
+  const methodsByPath = new Map<string, Set<string>>();
+  for (const [name, operation] of Object.entries(OPERATION_TABLE) as [OperationName, Operation][]) {
+    if (!operation.bindings.includes('http')) continue;
+    const { method } = operation.http;
+    const url = operation.http.path.replace(/\{(\w+)\}/g, ':$1');
+    methodsByPath.set(url, (methodsByPath.get(url) ?? new Set()).add(method));
+    app.route({
+      method,
+      url,
+      helmet: false,
+      onRequest: authenticate,
+      onResponse: (request, reply, done) => {
+        metrics.answered('http', name, reply.statusCode, reply.elapsedTime / 1000);
+        note(name, request, reply);
+        done();
+      },
+      handler: serve(name, operation),
+    });
+  }
+  for (const [url, methods] of methodsByPath)
+    app.route({
+      method: METHODS.filter((method) => !methods.has(method)),
+      url,
+      onRequest: async (request, reply) => {
+        const allowed = [...methods].join(', ');
+        return sendProblem(
+          reply.header('allow', allowed),
+          problem('method_not_allowed', `${request.method} is not offered here, but ${allowed}`),
+        );
+      },
+      handler: async () => undefined,
+    });
+  addServiceRoutes(app, { system, register: options.register, version: options.version });
+  return app;
+};

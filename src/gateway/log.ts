@@ -1,0 +1,33 @@
+import { pino, type DestinationStream, type Logger } from 'pino';
+
+export type Log = Logger;
+
+export interface LogOptions {
+  /** Default `info`. */
+  readonly level?: string;
+  /** Default standard output. */
+  readonly destination?: DestinationStream;
+}
+
+/** Fields that hold secrets wherever they are; masked by name. */
+const SECRET_FIELDS = [
+  'authorization', 'cookie', 'password', 'token', 'client_token', 'api_key', 'secret', 'token_hash', 'hash',
+];
+
+/** What looks like an API key, a client's token or a webhook's secret: masked by shape, also within messages. */
+const SECRETS = /\b((?:ark|cli)_[0-9A-Za-z]{1,40}\.|whsec_)[A-Za-z0-9_+/=-]{20,}/g;
+
+const MASK = '[redacted]';
+
+/** A log of JSON lines from which secrets are kept out by name of field and by shape. */
+export const createLog = ({ level = 'info', destination }: LogOptions = {}): Log => {
+  const options = {
+    level,
+    redact: {
+      paths: SECRET_FIELDS.flatMap((field) => [field, `*.${field}`, `*.*.${field}`]),
+      censor: MASK,
+    },
+    hooks: { streamWrite: (line: string) => line.replace(SECRETS, `$1${MASK}`) },
+  };
+  return destination === undefined ? pino(options) : pino(options, destination);
+};

@@ -1,0 +1,96 @@
+import { z } from 'zod';
+import { idSchema } from '../../machines/id.ts';
+import { checkNewClient, clientSchema, newClientFields, registrationSchema } from './clients.ts';
+import { executionSchema } from './executions.ts';
+import { defineOperation } from './operation.ts';
+import { PAGE_QUERY, pageFields, pageOf } from './page.ts';
+
+/** Seconds from its last activity after which a session expires, unless `ttl` says otherwise. */
+export const DEFAULT_TTL = 7 * 24 * 3600;
+const MAX_TTL = 365 * 24 * 3600;
+
+const sessionStatusSchema = z.enum(['active', 'suspended', 'draining', 'closed', 'expired']);
+
+export const sessionSchema = z
+  .object({
+    session_id: z.string(),
+    status: sessionStatusSchema,
+    owner: z.string(),
+    /** Seconds from the last activity. */
+    ttl: z.number(),
+    created_at: z.iso.datetime({ precision: 3 }),
+    event_channel: z.string(),
+    state_channel: z.string(),
+  })
+  .meta({ id: 'Session' });
+export type Session = z.infer<typeof sessionSchema>;
+
+/** The session at one moment: `sessions.get` and the MQTT topic `state` alike. Events after `seq` are news. */
+export const sessionStateSchema = sessionSchema
+  .extend({
+    seq: z.int().nonnegative(),
+    /** Those that have not left, in order of id, at most 100. */
+    clients: z.array(clientSchema),
+    /** Those that have not ended, in order of acceptance, at most 100. */
+    executions: z.array(executionSchema.omit({ args: true })),
+  })
+  .meta({ id: 'SessionState' });
+export type SessionState = z.infer<typeof sessionStateSchema>;
+
+export const sessionsCreate = defineOperation({
+  name: 'sessions.create',
+  summary: 'Opens a session and its first client',
+  input: z
+    .strictObject({
+      ...newClientFields,
+      ttl: z.number('a number of seconds').min(1, 'seconds, from 1').max(MAX_TTL, `seconds, up to ${MAX_TTL}`).optional(),
+    })
+    .superRefine(checkNewClient),
+  output: registrationSchema,
+  sight: 'none',
+  right: 'principal',
+  bindings: ['http'],
+  http: {
+    method: 'POST',
+    path: '/v1/sessions',
+    answers: { 201: registrationSchema },
+    location: ({ session_id }) => `/v1/sessions/${session_id}`,
+  },
+  errors: ['security_violation', 'read_only'],
+});
+
+const sessionPageSchema = pageOf(sessionSchema);
+
+export const sessionsList = defineOperation({
+  name: 'sessions.list',
+  summary: 'Lists the sessions that the principal owns in order of id',
+  input: z.strictObject({ ...pageFields }),
+  output: sessionPageSchema,
+  sight: 'none',
+  right: 'authenticated',
+  http: { method: 'GET', path: '/v1/sessions', query: PAGE_QUERY, answers: { 200: sessionPageSchema } },
+});
+
+export const sessionsGet = defineOperation({
+  name: 'sessions.get',
+  summary: 'Shows a session: its state, clients and live executions',
+  input: z.strictObject({ session_id: idSchema('session') }),
+  output: sessionStateSchema,
+  sight: 'session',
+  right: 'read',
+  http: { method: 'GET', path: '/v1/sessions/{session_id}', answers: { 200: sessionStateSchema } },
+  errors: ['security_violation', 'not_found'],
+});
+
+const sessionClosedSchema = z.object({ session_id: z.string(), status: sessionStatusSchema });
+
+export const sessionsClose = defineOperation({
+  name: 'sessions.close',
+  summary: 'Closes a session: cancels what runs, revokes its capabilities and cuts its clients',
+  input: z.strictObject({ session_id: idSchema('session') }),
+  output: sessionClosedSchema,
+  sight: 'session',
+  right: 'owner',
+  http: { method: 'DELETE', path: '/v1/sessions/{session_id}', answers: { 200: sessionClosedSchema } },
+  errors: ['security_violation', 'not_found', 'conflict', 'read_only'],
+});

@@ -1,0 +1,206 @@
+import type { Agents } from '../../actors/agents.ts';
+import { createPageBuilder } from '../../actors/event-page.ts';
+import { createIdentifiers } from '../../actors/identifiers.ts';
+import type { KeyStore, StoredKey } from '../../actors/journal.ts';
+import { shardOf } from '../../actors/placement.ts';
+import type { Reads, StoredActor } from '../../actors/reads.ts';
+import type { Resident } from '../../actors/resident.ts';
+import { createShard, type Shard } from '../../actors/shard.ts';
+import { SHARD_LIMITS } from '../../actors/shard-messages.ts';
+import { createTurnTaker } from '../../actors/shard-turn.ts';
+import type { ReleasedEvent, Readiness, System } from '../../actors/system.ts';
+import type { Bus } from '../../brokers/bus.ts';
+import { createMemoryBus } from '../../brokers/memory.ts';
+import { addressKey, addressOf, executionAddress } from '../../machines/address.ts';
+import { catalogue } from '../../machines/catalogue.ts';
+import type { Answer, Run } from '../../machines/effect.ts';
+import type { Envelope, ExecutionMessage } from '../../machines/message.ts';
+import { eventTopic } from '../../machines/topic.ts';
+
+/** A ring in one thread and in memory: the real machines and the real turn, without journal and threads. */
+export interface TestSystem extends System {
+  readonly keys: KeyStore;
+  /** Runs that were handed to the agents and have not been reported on, by execution. */
+  readonly runs: ReadonlyMap<string, Run>;
+  /** Places that are reserved. */
+  readonly reserved: ReadonlySet<string>;
+  /** Reports on an execution as an agent would. */
+  report(execution: string, message: ExecutionMessage): void;
+  complete(execution: string, result: unknown): void;
+  /** What the next `ask` is answered with, without reaching any actor. */
+  answerNext(answer: Answer): void;
+  readonly told: readonly Envelope[];
+  readiness: () => Readiness;
+  setReadiness(readiness: Readiness): void;
+  /** Adds milliseconds to the clock. */
+  advance(ms: number): void;
+  setQueued(count: number): void;
+  /** Forgets a session's events up to a `seq`, as retention does. */
+  forget(session: string, seq: number): void;
+  /** How often each read was made. */
+  readonly readCounts: Record<keyof Reads, number>;
+}
+
+export const createTestSystem = (bus: Bus = createMemoryBus()): TestSystem => {
+  const newId = createIdentifiers();
+  const residents = new Map<string, Resident>();
+  const shards = new Map<number, Shard>();
+  const actors = new Map<string, StoredActor & { readonly label: string | null }>();
+  const events = new Map<string, { readonly seq: number; readonly type: string; readonly json: string }[]>();
+  const firsts = new Map<string, number>();
+  const listeners = new Set<(event: ReleasedEvent) => void>();
+  const cutters = new Set<(client: string) => void>();
+  const answers = new Map<string, (answer: Answer) => void>();
+  const runs = new Map<string, Run>();
+  const reserved = new Set<string>();
+  const told: Envelope[] = [];
+  const storedKeys = new Map<string, StoredKey>();
+  const readCounts = { actor: 0, actors: 0, find: 0, labelled: 0, events: 0 };
+  let readiness: Readiness = { ready: true };
+  let planned: Answer | null = null;
+  let ahead = 0;
+  let queued = 0;
+  const now = (): number => Date.now() + ahead;
+
+  const taker = createTurnTaker({
+    catalogue,
+    limits: SHARD_LIMITS,
+    clock: now,
+    sources: { random: Math.random, newEventId: () => newId('event') },
+    residents,
+    taking: () => {},
+  });
+
+  const step = (envelope: Envelope): void => {
+    const shardIndex = shardOf(envelope.to.session);
+    const shard = shards.get(shardIndex) ?? createShard(shardIndex);
+    shards.set(shardIndex, shard);
+    const { turn } = taker.take(shard, [
+      // As it would look after its way over the bus.
+      { kind: 'input', sender: 'test', n: 1, key: addressKey(envelope.to), envelope: JSON.parse(JSON.stringify(envelope)) as Envelope },
+    ]);
+    const { heads, contexts } = turn.snapshots();
+    for (const [index, [key, , state, done, , , label]] of heads.entries()) {
+      const context = JSON.parse(contexts[index] as string) as Record<string, unknown>;
+      actors.set(key, { key, ...addressOf(key), state, done: done === 1, context, label });
+    }
+    for (const [index, [session, seq, type, subject]] of turn.eventHeads.entries()) {
+      const json = turn.events[index] as string;
+      const log = events.get(session) ?? [];
+      events.set(session, log);
+      log.push({ seq, type, json });
+      void bus.publish(eventTopic(session as never, type, subject), json, { qos: 1 });
+      for (const listener of listeners) listener({ session, seq, type, subject, json });
+    }
+    for (const [session, effect] of turn.effects) {
+      if (effect.type === 'run') runs.set(effect.run.execution_id, effect.run);
+      else if (effect.type === 'stop') runs.delete(effect.execution_id);
+      else if (effect.type === 'cut') for (const cutter of cutters) cutter(effect.client_id);
+      else if (effect.type === 'enqueue')
+        queueMicrotask(() => step({ to: executionAddress(session as never, effect.execution_id), message: { type: 'execution.start' } }));
+    }
+    for (const [request, answer] of turn.replies) answers.get(request)?.(answer);
+  };
+
+  const page = (list: StoredActor[], { after = '', limit }: { after?: string; limit: number }): StoredActor[] =>
+    list.filter(({ id }) => id > after).toSorted((a, b) => (a.id < b.id ? -1 : 1)).slice(0, limit);
+  const read = <T>(which: keyof Reads, value: () => T): Promise<T> => {
+    readCounts[which] += 1;
+    return new Promise((resolve) => setImmediate(() => resolve(value())));
+  };
+  const reads: Reads = {
+    actor: (key) => read('actor', () => actors.get(key) ?? null),
+    actors: (session, kind, of) =>
+      read('actors', () => page([...actors.values()].filter((actor) => actor.session === session && actor.kind === kind), of)),
+    find: (kind, id) => read('find', () => [...actors.values()].find((actor) => actor.kind === kind && actor.id === id) ?? null),
+    labelled: (kind, label, of) =>
+      read('labelled', () => page([...actors.values()].filter((actor) => actor.kind === kind && actor.label === label), of)),
+    events: (session, { after, limit, types }) =>
+      read('events', () => {
+        const log = events.get(session) ?? [];
+        const builder = createPageBuilder(after, limit);
+        let full = false;
+        for (const { seq, type, json } of log) {
+          if (full || seq <= after || (types !== undefined && !types.includes(type))) continue;
+          full = !builder.add(seq, json);
+        }
+        const last = log.at(-1)?.seq ?? 0;
+        if (!full) builder.pass(last);
+        return builder.finish(firsts.get(session) ?? 1, last);
+      }),
+  };
+  const agents: Agents = {
+    reserve: (id) => {
+      reserved.add(id);
+      return true;
+    },
+    release: (id) => void reserved.delete(id),
+    enqueue: () => {},
+    run: () => {},
+    stop: () => {},
+    has: () => false,
+    depth: () => ({ queued, reserved: reserved.size, running: runs.size }),
+    close: async () => {},
+  };
+  const report = (execution: string, message: ExecutionMessage): void => {
+    const stored = [...actors.values()].find(({ id }) => id === execution);
+    if (stored === undefined) throw new Error(`no execution ${execution}`);
+    runs.delete(execution);
+    step({ to: executionAddress(stored.session, execution), message });
+  };
+
+  return {
+    bus, reads, agents, newId, now, runs, reserved, told, readCounts, report,
+    keys: {
+      list: async () => [...storedKeys.values()],
+      find: async (id) => storedKeys.get(id) ?? null,
+      put: async (key) => void storedKeys.set(key.id, key),
+    },
+    ask: async (envelope) => {
+      if (planned !== null) {
+        const answer = planned;
+        planned = null;
+        return answer;
+      }
+      const { promise, resolve } = Promise.withResolvers<Answer>();
+      const id = envelope.request?.id ?? newId('request');
+      answers.set(id, resolve);
+      // After the caller has gone on, as over a bus.
+      setImmediate(() => step({ ...envelope, request: { ...envelope.request, id } }));
+      return promise;
+    },
+    tell: (envelope) => {
+      told.push(envelope);
+      setImmediate(() => step(envelope));
+      return true;
+    },
+    onEvent: (listener) => {
+      listeners.add(listener);
+      return () => void listeners.delete(listener);
+    },
+    onCut: (listener) => {
+      cutters.add(listener);
+      return () => void cutters.delete(listener);
+    },
+    readiness: () => readiness,
+    setReadiness: (next) => {
+      readiness = next;
+    },
+    close: async () => bus.close(),
+    complete: (execution, result) =>
+      report(execution, { type: 'execution.complete', attempt: runs.get(execution)?.attempt ?? 1, result, artifacts: [] }),
+    answerNext: (answer) => {
+      planned = answer;
+    },
+    advance: (ms) => {
+      ahead += ms;
+    },
+    setQueued: (count) => {
+      queued = count;
+    },
+    forget: (session, seq) => {
+      events.set(session, (events.get(session) ?? []).filter((event) => event.seq > seq));
+      firsts.set(session, seq + 1);
+    },
+  };
+};
