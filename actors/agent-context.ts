@@ -4,7 +4,7 @@ import { ProblemError, type Problem } from '../machines/error.ts';
 import type { SessionId } from '../machines/id.ts';
 import { createLineLog, type LineLog } from './agent-log.ts';
 import type { PoolMethods } from './agent-messages.ts';
-import { createOutput, type Output } from './agent-output.ts';
+import { createOutput, type Output, type Stream } from './agent-output.ts';
 import { createProgress, type Progress } from './agent-progress.ts';
 import { RESULT_ARTIFACT, writeArtifact } from './artifacts.ts';
 import type { Rpc } from './rpc.ts';
@@ -54,9 +54,15 @@ export const openContext = (options: ContextOptions): OpenContext => {
   let doomed: Problem | null = null;
   let total = 0;
   let closed = false;
+  const writing = new Set<Promise<ArtifactInfo>>();
 
   // A call fails only with the port, and then this thread is at its end.
   const lost = (): void => {};
+  /** Handlers need not await: what they do not look at must not end the thread as an unhandled rejection. */
+  const unwatched = <T>(promise: Promise<T>): Promise<T> => {
+    promise.catch(lost);
+    return promise;
+  };
 
   const abort = (reason: Error, silent: boolean): void => {
     aborted ??= reason;
@@ -85,6 +91,37 @@ export const openContext = (options: ContextOptions): OpenContext => {
     return error;
   };
 
+  const writeOutput = async (chunk: string, stream: Stream): Promise<void> => {
+    if (typeof chunk !== 'string') throw new TypeError('output: expected a string');
+    if (stream !== 'stdout' && stream !== 'stderr') throw new TypeError('output: expected stdout or stderr');
+    if (closed) return;
+    if (aborted !== null) throw aborted;
+    const bytes = Buffer.byteLength(chunk);
+    total += bytes;
+    if (total > command.maxOutput) throw exceed();
+    output ??= createOutput({ send: (...piece) => void pool.call('output', n, ...piece).catch(lost), now });
+    output.write(chunk, bytes, stream);
+    await output.room();
+  };
+
+  const writeArtifactOf = async (
+    name: string,
+    content: string | Uint8Array,
+    mediaType: string,
+  ): Promise<ArtifactInfo> => {
+    if (closed) throw new Error('the run has ended');
+    if (aborted !== null) throw aborted;
+    if (name === RESULT_ARTIFACT)
+      throw new ProblemError('invalid_input', `the name '${RESULT_ARTIFACT}' is kept for the result`);
+    const promise = write(name, content, mediaType);
+    writing.add(promise);
+    try {
+      return await promise;
+    } finally {
+      writing.delete(promise);
+    }
+  };
+
   const context: HandlerContext<unknown> = {
     args,
     get signal() {
@@ -104,30 +141,14 @@ export const openContext = (options: ContextOptions): OpenContext => {
       progress ??= createProgress({ send: (...step) => void pool.call('progress', n, ...step).catch(lost), now });
       progress.tell(reached, message, metadata);
     },
-    output: async (chunk, stream = 'stdout') => {
-      if (typeof chunk !== 'string') throw new TypeError('output: expected a string');
-      if (stream !== 'stdout' && stream !== 'stderr') throw new TypeError('output: expected stdout or stderr');
-      if (closed) return;
-      if (aborted !== null) throw aborted;
-      const bytes = Buffer.byteLength(chunk);
-      total += bytes;
-      if (total > command.maxOutput) throw exceed();
-      output ??= createOutput({ send: (...piece) => void pool.call('output', n, ...piece).catch(lost), now });
-      output.write(chunk, bytes, stream);
-      await output.room();
-    },
+    output: (chunk, stream = 'stdout') => unwatched(writeOutput(chunk, stream)),
     log: (message, fields) => {
       if (closed) return;
       log ??= createLineLog((lines, dropped) => void pool.call('log', n, lines, dropped).catch(lost));
       log.add(message, fields);
     },
-    artifact: async (name, content, mediaType = DEFAULT_MEDIA_TYPE) => {
-      if (closed) throw new Error('the run has ended');
-      if (aborted !== null) throw aborted;
-      if (name === RESULT_ARTIFACT)
-        throw new ProblemError('invalid_input', `the name '${RESULT_ARTIFACT}' is kept for the result`);
-      return write(name, content, mediaType);
-    },
+    artifact: (name, content, mediaType = DEFAULT_MEDIA_TYPE) =>
+      unwatched(writeArtifactOf(name, content, mediaType)),
   };
 
   return {
@@ -139,8 +160,8 @@ export const openContext = (options: ContextOptions): OpenContext => {
     saveResult: async (json) => void (await write(RESULT_ARTIFACT, json, 'application/json')),
     drain: () => {
       log?.flush();
-      if (progress === null && output === null) return null;
-      return Promise.all([progress?.drain(), output?.drain()]);
+      if (progress === null && output === null && writing.size === 0) return null;
+      return Promise.all([progress?.drain(), output?.drain(), Promise.allSettled(writing)]);
     },
     close: () => {
       closed = true;

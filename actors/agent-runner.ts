@@ -84,8 +84,7 @@ export const createRunner = (options: RunnerOptions): Runner => {
 
   const handle = async (command: Command, opened: OpenContext): Promise<{ readonly result: unknown } | Failure> => {
     try {
-      const returned = command.run(opened.context as never);
-      const result = await resultOf(command, returned instanceof Promise ? await returned : returned, opened);
+      const result = await resultOf(command, await command.run(opened.context as never), opened);
       const doomed = opened.doomed();
       return doomed === null ? { result } : fail(doomed);
     } catch (error) {

@@ -1,12 +1,11 @@
 import { mkdir } from 'node:fs/promises';
-import { availableParallelism } from 'node:os';
-import { resolve } from 'node:path';
 import { Registry } from 'prom-client';
 import { createAgentPool } from '../actors/agent-pool.ts';
 import { createRing } from '../actors/ring.ts';
 import { createEmbeddedBroker } from '../brokers/embedded.ts';
-import { builtInModules, loadCommands } from './commands/registry.ts';
-import { ConfigError, loadConfig } from './config/config.ts';
+import { commandModules, loadCommands } from './commands/registry.ts';
+import { loadConfig } from './config/config.ts';
+import { ConfigError } from './config/config-error.ts';
 import { credentialsFile, ensureOperator } from './gateway/credentials.ts';
 import { createGateway } from './gateway/gateway.ts';
 import { createLog } from './gateway/log.ts';
@@ -35,19 +34,9 @@ export interface Server {
   readonly ws: string;
   /** File with the operator's principal and key. */
   readonly credentials: string;
-  /** Drains (30 s by default) and ends everything. Idempotent. */
+  /** Drains (`limits.drain`, 30 s by default) and ends everything. Idempotent. */
   close(graceMs?: number): Promise<void>;
 }
-
-const DRAIN_MS = 30_000;
-
-/** A failure to listen, under the name of the flag that asked for it. */
-const listenError = (error: unknown): unknown => {
-  const { port, syscall } = error as { port?: number; syscall?: string };
-  void syscall;
-  void port;
-  return error;
-};
 
 /**
  * Composes and starts a server. Rejects with an `Error` that has a `field`, the flag or the configuration's field at
@@ -55,17 +44,15 @@ const listenError = (error: unknown): unknown => {
  */
 export const startServer = async (options: ServerOptions = {}): Promise<Server> => {
   const { data, http, mqtt, config: file, onFatal = () => {} } = options;
-  const flags = { ...(data && { data }), ...(http && { http }), ...(mqtt && { mqtt }) };
-  const config = await loadConfig({ flags, env: process.env, cwd: process.cwd(), ...(file && { file }) });
-  void listenError;
-  const directory = resolve(config.data);
-  await mkdir(directory, { recursive: true, mode: 0o700 }).catch((error: Error) => {
-    throw new ConfigError('data', `the directory ${directory} cannot be made: ${error.message}`, error);
+  const config = await loadConfig({ flags: { data, http, mqtt, config: file } });
+  const directory = config.data;
+  await mkdir(directory, { recursive: true, mode: 0o700 }).catch((cause: Error) => {
+    throw new ConfigError('--data', `a directory that can be written, but ${cause.message}`, { cause });
   });
   const log = createLog({ level: config.log.level });
   const register = new Registry();
   const observer = createObserver(register, log);
-  const modules = [...builtInModules, ...config.commands];
+  const modules = commandModules(config.commands);
   const commands = await loadCommands(modules);
   const access = createMqttAccess();
   const bus = await createEmbeddedBroker({
@@ -76,7 +63,7 @@ export const startServer = async (options: ServerOptions = {}): Promise<Server> 
   const ring = await createRing({
     bus,
     directory,
-    workers: config.shards.workers ?? Math.max(1, Math.min(availableParallelism() - 1, 8)),
+    workers: config.shards.workers,
     observer,
     onFatal,
     agents: (report) =>
@@ -93,9 +80,10 @@ export const startServer = async (options: ServerOptions = {}): Promise<Server> 
     mqtt: { access, server: bus, ...config.mqtt },
     log,
     register,
+    limits: config.limits,
     version: VERSION,
   });
-  const close = async (graceMs = DRAIN_MS): Promise<void> => {
+  const close = async (graceMs = config.drainMs): Promise<void> => {
     await gateway.close();
     await ring.close(graceMs);
     await bus.close();

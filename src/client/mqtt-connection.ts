@@ -100,11 +100,9 @@ export const openMqttConnection = async (login: MqttLogin, listener: MqttListene
     },
     subscribe: (filter) =>
       within<void>(timeoutMs, `the subscription to ${filter}`, (resolve, reject) => {
-        wire.subscribe(filter, { qos: 1 }, (error, granted, packet) => {
-          const isRefused =
-            granted?.some(({ qos }) => (qos as number) === REFUSED) ??
-            (packet !== undefined && packet.granted.includes(REFUSED));
-          if (isRefused) reject(new ProblemError('security_violation', `the subscription to ${filter} was refused`));
+        wire.subscribe(filter, { qos: 1 }, (error, _, packet) => {
+          // What was granted is in the packet alone; beside an error, the second argument is what was asked for.
+          if (packet?.granted.includes(REFUSED)) reject(new ProblemError('security_violation', `the subscription to ${filter} was refused`));
           else if (error !== null) reject(unreachable(`the subscription to ${filter} was lost`, error));
           else resolve();
         });

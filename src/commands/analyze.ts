@@ -71,7 +71,6 @@ const analyzeEntries = (
       return;
     }
     totals.file(path, await analyzeFile(join(base, path), signal, totals.foundIn(path)));
-    signal.throwIfAborted();
     done += 1;
     const percent = Math.floor(COUNTED_AT + ((99 - COUNTED_AT) * Math.min(done, files)) / Math.max(files, 1));
     if (percent > told) {

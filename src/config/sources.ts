@@ -6,7 +6,6 @@ export interface Flags {
   readonly http?: string | undefined;
   readonly mqtt?: string | undefined;
   readonly config?: string | undefined;
-  readonly logLevel?: string | undefined;
 }
 
 /** One value from outside a file, and where it goes. */
@@ -26,7 +25,7 @@ const SOURCES: readonly Source[] = [
   { path: ['data'], flag: 'data', flagName: '--data', variable: 'ARBOR_DATA' },
   { path: ['http'], flag: 'http', flagName: '--http', variable: 'ARBOR_HTTP' },
   { path: ['mqtt'], flag: 'mqtt', flagName: '--mqtt', variable: 'ARBOR_MQTT' },
-  { path: ['log', 'level'], flag: 'logLevel', flagName: '--log-level', variable: 'ARBOR_LOG_LEVEL' },
+  { path: ['log', 'level'], variable: 'ARBOR_LOG_LEVEL' },
   { path: ['roots'], variable: 'ARBOR_ROOTS', read: list },
   { path: ['commands'], variable: 'ARBOR_COMMANDS', read: list },
   { path: ['agents', 'threads'], variable: 'ARBOR_AGENT_THREADS', read: number },

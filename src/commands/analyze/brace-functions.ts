@@ -1,4 +1,4 @@
-import { functionHead, type BraceStyle } from './function-heads.ts';
+import { FUNCTION_HEADS, type BraceStyle } from './function-heads.ts';
 import type { FoundFunction, FunctionFinder } from './function-finder.ts';
 
 /** An open bracket: what was written in it since its last statement, and on which line that begins. */
@@ -50,7 +50,7 @@ export const createBraceFinder = (style: BraceStyle, found: (one: FoundFunction)
   };
 
   const push = (opener: string, line: number): void => {
-    const head = opener === '{' && !EXPECTS_VALUE.test(current.header) ? functionHead(style, current.header) : null;
+    const head = opener === '{' && !EXPECTS_VALUE.test(current.header) ? FUNCTION_HEADS[style](current.header) : null;
     const inline =
       opener !== '{' || current.opener === '(' || current.opener === '[' || EXPECTS_VALUE.test(current.header);
     const body = head && {

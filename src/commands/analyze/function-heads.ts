@@ -84,15 +84,9 @@ const cHead = (header: string): Head | null => {
  * Reads what stands before an opening brace, in which every bracketed part is only `()`, `[]` or `{}`. Null where that
  * is no function's head.
  */
-export const functionHead = (style: BraceStyle, header: string): Head | null => {
-  switch (style) {
-    case 'script':
-      return scriptHead(header);
-    case 'go':
-      return goHead(header);
-    case 'keyword':
-      return keywordHead(header);
-    case 'c':
-      return cHead(header);
-  }
+export const FUNCTION_HEADS: Readonly<Record<BraceStyle, (header: string) => Head | null>> = {
+  script: scriptHead,
+  go: goHead,
+  keyword: keywordHead,
+  c: cHead,
 };

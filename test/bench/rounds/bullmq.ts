@@ -4,8 +4,29 @@ import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { once } from 'node:events';
-import { Queue, Worker, type Job } from 'bullmq';
 import { IN_FLIGHT, oneByOne, print, quantile, saturate } from '../summary.ts';
+
+/** What of BullMQ is used. It is installed for the benchmark alone, so its types are not there when the project is checked. */
+interface BullMq {
+  readonly Queue: new (
+    name: string,
+    options: object,
+  ) => {
+    add(name: string, data: object, options: object): Promise<unknown>;
+    close(): Promise<void>;
+  };
+  readonly Worker: new (
+    name: string,
+    processor: () => Promise<unknown>,
+    options: object,
+  ) => {
+    on(event: 'completed', listener: (job: { readonly id?: string }) => void): void;
+    waitUntilReady(): Promise<unknown>;
+    pause(): Promise<void>;
+    close(force: boolean): Promise<void>;
+  };
+}
+const { Queue, Worker } = (await import('bullmq' as string)) as BullMq;
 
 /** The peer: BullMQ on a redis-server that syncs its log before it answers; a no-op job, as many in flight as the ring. */
 const JOBS = 15_000;
@@ -26,13 +47,16 @@ const redis = spawn(
   ['--port', String(port), '--bind', '127.0.0.1', '--dir', directory, '--save', '', '--appendonly', 'yes', '--appendfsync', 'always'],
   { stdio: ['ignore', 'pipe', 'inherit'] },
 );
-for await (const chunk of redis.stdout) if (String(chunk).includes('Ready to accept')) break;
+await new Promise<void>((resolve) => {
+  redis.stdout.on('data', (chunk) => String(chunk).includes('Ready to accept') && resolve());
+});
+process.on('exit', () => redis.kill('SIGKILL'));
 
 const connection = { host: '127.0.0.1', port, maxRetriesPerRequest: null };
 const waiting = new Map<string, () => void>();
 const queue = new Queue('bench', { connection });
 const worker = new Worker('bench', async () => ({ ok: true }), { connection, concurrency: IN_FLIGHT });
-worker.on('completed', ({ id }: Job) => {
+worker.on('completed', ({ id }) => {
   waiting.get(id as string)?.();
   waiting.delete(id as string);
 });

@@ -36,6 +36,8 @@ export interface FakeGateway {
   pageLimit: number;
   /** Takes MQTT requests and says nothing. */
   mute: boolean;
+  /** Grants no subscription to events. */
+  blind: boolean;
   append(type: EventType, data?: Record<string, unknown>): Event;
   streams(): number;
   cutStreams(): void;
@@ -132,6 +134,8 @@ export const createFakeGateway = async (handlers: FakeHandlers = {}): Promise<Fa
       const isKnown = password?.toString() === TOKEN;
       done(isKnown ? null : Object.assign(new Error('refused'), { returnCode: 5 as const }), isKnown);
     },
+    authorizeSubscribe: (_, subscription, done) =>
+      done(null, gateway.blind && subscription.topic.includes('/events/') ? null : subscription),
   });
   const publish = (topic: string, payload: string): void =>
     broker.publish({ cmd: 'publish', topic, payload: Buffer.from(payload), qos: 1, retain: false, dup: false }, () => undefined);
@@ -167,6 +171,7 @@ export const createFakeGateway = async (handlers: FakeHandlers = {}): Promise<Fa
     refuseStreams: 0,
     pageLimit: 1000,
     mute: false,
+    blind: false,
     append: (type, data = {}) => {
       const seq = (log.at(-1)?.seq ?? 0) + 1;
       const event: Event = {

@@ -143,6 +143,14 @@ test('follows: the past, the present, and on after cuts, dense', async (context)
   assert.equal(seen, gateway.log);
 });
 
+test('who may not hear the events is told so', async (context) => {
+  context.gateway.blind = true;
+  const client = clientOf(context);
+  assert.is((await problemOf(client.follow({ random: () => 0 }).next())).code, 'security_violation');
+  context.gateway.handlers = { 'sessions.list': () => ({ items: [], next: null }) };
+  assert.equal(await client.sessions.list(), { items: [], next: null });
+});
+
 test('ids that are none are refused before anything is sent', (context) => {
   assert.throws(() => clientOf(context, { session: 'ses/+/#' }), /session/);
   assert.throws(() => clientOf(context, { clientId: '#' }), /clientId/);

@@ -270,7 +270,8 @@ test('ends with the reason of the signal, before and during the work', async () 
 
 test('the result stays below the inline bound whatever the names', async () => {
   const many = join(base, 'many');
-  mkdirSync(many);
+  const deep = join(many, '漢'.repeat(80), '漢'.repeat(80));
+  mkdirSync(deep, { recursive: true });
   const extensions =
     'ts js py go rs c cpp cs java kt scala swift dart zig php rb pl sh ps1 lua r ex erl hs ml clj sql html xml vue svelte css scss less json yml toml ini md'.split(
       ' ',
@@ -278,10 +279,10 @@ test('the result stays below the inline bound whatever the names', async () => {
   for (const [i, extension] of extensions.entries()) {
     const name = `${'\u0001漢"'.repeat(20)}${i}`.slice(0, 70);
     const body = extension === 'ts' ? `function ${'ß'.repeat(500)}() {\n}\n`.repeat(20) : 'x\n';
-    writeFileSync(join(many, `${name}.${extension}`), body);
-    symlinkSync('a', join(many, `${name}.link`));
-    writeFileSync(join(many, `${name}.unknown`), 'x');
-    writeFileSync(join(many, `${name}.bin`), '\0');
+    writeFileSync(join(deep, `${name}.${extension}`), body);
+    symlinkSync('a', join(deep, `${name}.link`));
+    writeFileSync(join(deep, `${name}.unknown`), 'x');
+    writeFileSync(join(deep, `${name}.bin`), '\0');
   }
   const { result } = await run('.', [many]);
   assert.ok(Buffer.byteLength(JSON.stringify(result)) < 16 * 1024);

@@ -179,6 +179,10 @@ examples('TypeScript', () => {
   assert.is(kinds('a.js', '#!/usr/bin/env node\n/**\n * doc\n */\nf();\n'), '####c');
 });
 
+examples('a backslash before CR and LF carries a literal on', () => {
+  assert.is(kinds('a.ts', "const long = 'a \\\r\n// b';\r\n// c\r\n"), 'cc#');
+});
+
 examples('Python', () => {
   const text =
     '"""Module\n\ndoc"""\nimport a  # b\n# c\nx = """text\n# not a comment\n"""\nf(\n  """text\n  """)\ndef g():\n    r"""doc"""\n';

@@ -72,7 +72,7 @@ test('flags come before variables, variables before the file, the file before de
 
 test('a flag that was not given counts for nothing', async () => {
   const cwd = withFile(`{ http: 'localhost:0' }`);
-  const flags = { http: undefined, data: undefined, config: undefined, logLevel: undefined };
+  const flags = { http: undefined, data: undefined, config: undefined };
   assert.equal((await load(cwd, { flags })).http, { host: 'localhost', port: 0 });
 });
 
@@ -154,7 +154,7 @@ test('a wrong flag or variable is named', async () => {
     [{ flags: { data: '' } }, '--data'],
     [{ flags: { config: 'absent.ts' } }, '--config'],
     [{ flags: { config: 'src' } }, '--config'],
-    [{ flags: { logLevel: 'loud' } }, '--log-level'],
+    [{ env: { ARBOR_LOG_LEVEL: 'loud' } }, 'ARBOR_LOG_LEVEL'],
     [{ env: { ARBOR_MQTT: 'x' } }, 'ARBOR_MQTT'],
     [{ env: { ARBOR_CONFIG: 'absent.ts' } }, 'ARBOR_CONFIG'],
     [{ env: { ARBOR_SHARD_WORKERS: 'two' } }, 'ARBOR_SHARD_WORKERS'],

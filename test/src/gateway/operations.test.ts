@@ -177,6 +177,27 @@ test('an execution that ends before the answer is written is not missed', async 
   assert.is(body.result, 'quick');
 });
 
+test('an execution that ends while its long-poll arrives is not missed', async ({ on }) => {
+  const { session_id, client_token: token } = await on.open();
+  const { body } = await on.call('POST', `/v1/sessions/${session_id}/commands`, { token, body: { command: 'work' } });
+  const { reads } = on.system;
+  const { find } = reads;
+  // Between the first look at it and the waiting.
+  const endAfterLook: typeof find = async (kind, id) => {
+    const found = await find(kind, id);
+    if (kind !== 'execution') return found;
+    Object.assign(reads, { find });
+    on.system.complete(id, 'early');
+    return found;
+  };
+  Object.assign(reads, { find: endAfterLook });
+  let status = '';
+  void on.call('GET', `${body.poll_url}?wait=60`, { token }).then((answer) => {
+    status = answer.body.status;
+  });
+  await eventually('it is answered', () => status === 'completed');
+});
+
 test('an idempotency key answers with the same execution, another body is a conflict', async ({ on }) => {
   const { session_id, client_token: token } = await on.open();
   const path = `/v1/sessions/${session_id}/commands`;
