@@ -19,6 +19,10 @@ export interface Attempt {
   stopped: boolean;
   /** What it is to end with if its thread has to be ended. */
   doom: Problem | null;
+  /** Runs while its handler has the grace time to return. */
+  grace: NodeJS.Timeout | null;
+  /** Where it was sent; null while it waits for a thread. */
+  lane: Lane | null;
 }
 
 export interface LaneOptions {
@@ -55,7 +59,8 @@ export interface Lane {
   abort(attempt: Attempt, reason: StopReason): void;
   credit(attempt: Attempt, bytes: number): void;
   usedMb(): Promise<number | null>;
-  kill(): void;
+  /** Ends the thread; `reason` is what `onGone` is told. */
+  kill(reason: string): void;
 }
 
 /** How long the port may stay open after the thread's task has ended. */
@@ -72,10 +77,12 @@ export const openLane = ({ threads, task, startMs, onReady, onEnd, onGone, on }:
   let unsent: RunLine[] = [];
   let threadId: number | null = null;
   let seen = 0;
+  let failure: string | null = null;
 
   const forget = (n: number, attempt: Attempt): void => {
     attempts.delete(n);
     numbers.delete(attempt);
+    attempt.lane = null;
     load -= attempt.expectedMs;
   };
 
@@ -112,6 +119,7 @@ export const openLane = ({ threads, task, startMs, onReady, onEnd, onGone, on }:
     add: (attempt) => {
       attempts.set(next, attempt);
       numbers.set(attempt, next);
+      attempt.lane = lane;
       load += attempt.expectedMs;
       unsent.push([next, attempt.place.session, attempt.run]);
       next = nextNumber(next);
@@ -139,7 +147,10 @@ export const openLane = ({ threads, task, startMs, onReady, onEnd, onGone, on }:
       if (n !== undefined) rpc.call('credit', n, bytes).catch(() => {});
     },
     usedMb: async () => (threadId === null ? null : threads.usedMb(threadId)),
-    kill: () => thread.kill(),
+    kill: (reason) => {
+      failure ??= reason;
+      thread.kill();
+    },
   };
 
   port.on('message', (message: unknown) => {
@@ -154,7 +165,6 @@ export const openLane = ({ threads, task, startMs, onReady, onEnd, onGone, on }:
 
   // What a dying thread has posted comes before the port's end, so that no end of a run is lost with it.
   const portClosed = new Promise<void>((resolve) => port.once('close', resolve));
-  let failure: string | null = null;
   void thread.ended.then(async (reason) => {
     let timer: NodeJS.Timeout | undefined;
     await Promise.race([portClosed, new Promise((resolve) => (timer = setTimeout(resolve, LINGER_MS)))]);
@@ -162,6 +172,7 @@ export const openLane = ({ threads, task, startMs, onReady, onEnd, onGone, on }:
     threadId = null;
     const unbegun = takeBack();
     const last = running();
+    if (last !== null) last.lane = null;
     attempts.clear();
     rpc.close();
     onGone(lane, failure ?? reason, last, unbegun);
@@ -174,8 +185,8 @@ export const openLane = ({ threads, task, startMs, onReady, onEnd, onGone, on }:
     },
     (error: Error) => {
       // With a closed port the thread's own end says more.
-      if ((error as { code?: string }).code !== 'ERR_RPC_CLOSED') failure = error.message;
-      thread.kill();
+      const { code } = error as { readonly code?: string };
+      if (code !== 'ERR_RPC_CLOSED') lane.kill(error.message);
     },
   );
   return lane;

@@ -55,11 +55,11 @@ export const createMemoryStore = (limits: BrokerLimits, hooks: StoreHooks): Memo
       return DONE;
     },
     createRetainedStreamCombi: (filters) => Readable.from(retained.matching(filters)),
-    // Aedes hands over all filters of a packet when the first is granted; a moment later each has its answer.
-    addSubscriptions: async (client, subscriptions) => {
-      await Promise.resolve();
+    // Aedes hands over all filters of a packet for each one that is granted.
+    addSubscriptions: (client, subscriptions) => {
       for (const subscription of subscriptions)
         if (hooks.granted(subscription)) sessions.subscribe(client.id, subscription);
+      return DONE;
     },
     removeSubscriptions: (client, filters) => {
       for (const filter of filters) sessions.unsubscribe(client.id, filter);

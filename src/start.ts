@@ -1,4 +1,5 @@
 import { mkdir } from 'node:fs/promises';
+import { destination } from 'pino';
 import { Registry } from 'prom-client';
 import { createAgentPool } from '../actors/agent-pool.ts';
 import { createRing } from '../actors/ring.ts';
@@ -7,7 +8,7 @@ import { commandModules, loadCommands } from './commands/registry.ts';
 import { loadConfig } from './config/config.ts';
 import { ConfigError } from './config/config-error.ts';
 import { credentialsFile, ensureOperator } from './gateway/credentials.ts';
-import { createGateway } from './gateway/gateway.ts';
+import { createGateway, type BoundAddress } from './gateway/gateway.ts';
 import { createLog } from './gateway/log.ts';
 import { createMqttAccess } from './gateway/mqtt-access.ts';
 import { createObserver, observeQueues } from './gateway/runtime-metrics.ts';
@@ -38,18 +39,24 @@ export interface Server {
   close(graceMs?: number): Promise<void>;
 }
 
+const authority = ({ host, port }: BoundAddress): string => `${host.includes(':') ? `[${host}]` : host}:${port}`;
+
 /**
- * Composes and starts a server. Rejects with an `Error` that has a `field`, the flag or the configuration's field at
- * fault, where it cannot start as it was asked to.
+ * Composes and starts a server. Rejects with an `Error` whose message is one line that names the flag or the field at
+ * fault, where it cannot start as it was asked to; nothing is left running then.
  */
 export const startServer = async (options: ServerOptions = {}): Promise<Server> => {
-  const { data, http, mqtt, config: file, onFatal = () => {} } = options;
+  const { data, http, mqtt, config: file, onFatal } = options;
   const config = await loadConfig({ flags: { data, http, mqtt, config: file } });
   const directory = config.data;
   await mkdir(directory, { recursive: true, mode: 0o700 }).catch((cause: Error) => {
-    throw new ConfigError('--data', `a directory that can be written, but ${cause.message}`, { cause });
+    throw new ConfigError('--data', `expected a directory that can be written: ${cause.message}`, { cause });
   });
-  const log = createLog({ level: config.log.level });
+  let graceMs = config.drainMs;
+  await using started = new AsyncDisposableStack();
+
+  // Standard output belongs to who started the server: one line says that it is ready.
+  const log = createLog({ level: config.log.level, destination: destination({ dest: 2, sync: true }) });
   const register = new Registry();
   const observer = createObserver(register, log);
   const modules = commandModules(config.commands);
@@ -60,15 +67,24 @@ export const startServer = async (options: ServerOptions = {}): Promise<Server> 
     onError: (error) => observer.error('the broker', error),
     onCut: (client, reason) => log.info({ client, reason }, 'a connection was ended'),
   });
+  started.defer(() => bus.close());
   const ring = await createRing({
     bus,
     directory,
     workers: config.shards.workers,
     observer,
-    onFatal,
+    ...(onFatal && { onFatal }),
     agents: (report) =>
-      createAgentPool({ modules, roots: config.roots, dataDirectory: directory, report, onLog: (entry) => log.info(entry) }),
+      createAgentPool({
+        modules,
+        threads: config.agents.threads,
+        roots: config.roots,
+        dataDirectory: directory,
+        report,
+        onLog: (entry) => log.info(entry),
+      }),
   });
+  started.defer(() => ring.close(graceMs));
   observeQueues(register, ring.agents);
   await ensureOperator(ring.keys, directory, ring.now());
   const gateway = await createGateway({
@@ -83,21 +99,18 @@ export const startServer = async (options: ServerOptions = {}): Promise<Server> 
     limits: config.limits,
     version: VERSION,
   });
-  const close = async (graceMs = config.drainMs): Promise<void> => {
-    await gateway.close();
-    await ring.close(graceMs);
-    await bus.close();
-  };
-  const addresses = await gateway.listen().catch(async (error: unknown) => {
-    await close(0);
-    throw error;
-  });
-  const url = ({ host, port }: { host: string; port: number }): string => `${host.includes(':') ? `[${host}]` : host}:${port}`;
+  started.defer(() => gateway.close());
+  const addresses = await gateway.listen();
+
+  const running = started.move();
   return {
-    http: `http://${url(addresses.http)}`,
-    mqtt: `mqtt://${url(addresses.mqtt ?? config.mqtt)}`,
-    ws: `ws://${url(addresses.http)}/mqtt`,
+    http: `http://${authority(addresses.http)}`,
+    mqtt: `mqtt://${authority(addresses.mqtt ?? config.mqtt)}`,
+    ws: `ws://${authority(addresses.http)}/mqtt`,
     credentials: credentialsFile(directory),
-    close,
+    close: async (within = config.drainMs) => {
+      graceMs = within;
+      await running.disposeAsync();
+    },
   };
 };

@@ -19,7 +19,14 @@ export const serve = async (flags: ServeFlags): Promise<number> => {
   // Before the start, so that a signal that comes meanwhile still leaves nothing behind.
   process.on('SIGTERM', onSignal).on('SIGINT', onSignal);
   const { startServer } = await import('../start.ts');
-  const server = await startServer(flags);
+  const server = await startServer({
+    ...flags,
+    // Crash-only: what is on disk is right, and the next start goes on from it.
+    onFatal: (error) => {
+      process.stderr.write(`arbor: ${error.message}\n`);
+      process.exit(EXIT.failed);
+    },
+  });
   process.stdout.write(`arbor is ready: ${server.http} and ${server.mqtt}\n`);
   await stopped;
   await server.close();

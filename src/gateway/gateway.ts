@@ -1,4 +1,5 @@
 import type { AddressInfo } from 'node:net';
+import type { Duplex } from 'node:stream';
 import { Registry } from 'prom-client';
 import type { KeyStore } from '../../actors/journal.ts';
 import type { System } from '../../actors/system.ts';
@@ -123,6 +124,13 @@ export const createGateway = async (options: GatewayOptions): Promise<Gateway> =
     }),
   ];
 
+  // Upgraded sockets are no longer the HTTP server's to close, but it waits for them.
+  const upgraded = new Set<Duplex>();
+  app.server.on('upgrade', (_, socket: Duplex) => {
+    upgraded.add(socket);
+    socket.once('close', () => upgraded.delete(socket));
+  });
+
   const shutDown = async (graceMs: number): Promise<void> => {
     for (const end of ends) end();
     streams.close();
@@ -130,6 +138,7 @@ export const createGateway = async (options: GatewayOptions): Promise<Gateway> =
     live.close();
     presence.close();
     const closing = app.close();
+    for (const socket of upgraded) socket.destroy();
     const timer = setTimeout(() => app.server.closeAllConnections(), graceMs);
     await closing;
     clearTimeout(timer);

@@ -55,6 +55,21 @@ test('holds no more than its capacity', () => {
   assert.is(merge.isBehind, true);
 });
 
+test('what it knows already does not send it to the log', () => {
+  const merge = createEventMerge({ after: 2, capacity: 3 });
+  merge.page({ events: [], next: null });
+  merge.live(event(2));
+  assert.is(merge.isBehind, false);
+});
+
+test('a page that does not fit leaves it behind, whenever it comes', () => {
+  const merge = createEventMerge({ after: 0, capacity: 3 });
+  merge.page({ events: [], next: null });
+  merge.page({ events: range(1, 5), next: null });
+  assert.is(merge.isBehind, true);
+  assert.equal(drain(merge), [1, 2, 3]);
+});
+
 /** One thing that happens to a reader; numbers are drawn against the log as it is by then. */
 type Step =
   | { readonly do: 'grow'; readonly by: number }

@@ -268,6 +268,20 @@ test('ends with the reason of the signal, before and during the work', async () 
   }
 });
 
+test('ends in the middle of a directory', async () => {
+  const flat = join(base, 'flat');
+  mkdirSync(flat);
+  for (let i = 0; i < 50; i++) writeFileSync(join(flat, `${i}.ts`), 'x\n');
+  const reason = new Error('cancelled');
+  const later = new AbortController();
+  let caught: unknown = null;
+  const onProgress = (value: number): void => {
+    if (value >= 20) later.abort(reason);
+  };
+  await run('.', [flat], { signal: later.signal, onProgress }).catch((error: unknown) => (caught = error));
+  assert.is(caught, reason);
+});
+
 test('the result stays below the inline bound whatever the names', async () => {
   const many = join(base, 'many');
   const deep = join(many, '漢'.repeat(80), '漢'.repeat(80));

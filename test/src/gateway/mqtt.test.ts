@@ -337,4 +337,19 @@ test('MQTT over WebSocket is on the HTTP server', async (stage) => {
   assert.is((await call('sessions.get')).result.session_id, session.session_id);
 });
 
+test('closing ends streams, long-polls and sockets without waiting for them', async (stage) => {
+  const { session, on } = stage;
+  const client = await dial(stage, asClient(session), `${on.url.replace('http', 'ws')}/mqtt`);
+  const path = `/v1/sessions/${session.session_id}`;
+  const { body } = await on.call('POST', `${path}/commands`, { body: { command: 'work' } });
+  const polled = on.call('GET', `${body.poll_url}?wait=60`);
+  const headers = { accept: 'text/event-stream', authorization: `Bearer ${on.owner}` };
+  const stream = await fetch(`${on.url}${path}/events`, { headers });
+  await eventually('both are open', async () => (await on.call('GET', '/metrics')).text.includes('\narbor_streams 2'));
+  await on.gateway.close(60_000);
+  assert.is((await polled).body.status, 'running');
+  await stream.text();
+  await eventually('it is disconnected', () => !client.connected);
+});
+
 test.run();

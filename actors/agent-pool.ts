@@ -1,0 +1,358 @@
+import { fullJitter } from '../machines/backoff.ts';
+import { problem } from '../machines/error.ts';
+import { createEstimate } from './agent-estimate.ts';
+import { openLane, type Attempt, type Lane, type LaneOptions } from './agent-lane.ts';
+import type { RunEnd, StopReason } from './agent-messages.ts';
+import { agentPoolSettings, type AgentLogEntry, type AgentPoolOptions } from './agent-options.ts';
+import { createAgentPlaces } from './agent-places.ts';
+import { createAgentQueue } from './agent-queue.ts';
+import { createAgentThreads } from './agent-threads.ts';
+import type { Agents } from './agents.ts';
+import { stopwatch } from './clock.ts';
+
+export interface AgentPool extends Agents {
+  /** Resolves when every thread has loaded the commands; rejects with what is wrong with the first that has not. */
+  readonly ready: Promise<void>;
+  /** Threads that can run something now. */
+  readyThreads(): number;
+}
+
+/** Work that is accepted ahead, so that no thread waits for the ring: milliseconds a thread, and executions in all. */
+const LEAD_MS = 50;
+const MAX_LEAD = 1_000;
+/** Work sent to a thread in one go, so that one message carries many short runs, and a long one travels alone. */
+const BATCH_MS = 4;
+const MAX_BATCH = 64;
+const TICK_MS = 20;
+/** Ticks between two looks at the memory of a thread that has been at one run, and of any other. */
+const LONG_RUN_TICKS = 3;
+const ANY_RUN_TICKS = 50;
+const RESTART = { base_ms: 200, cap_ms: 30_000 };
+const MAX_DETAIL = 500;
+
+/**
+ * Runs handlers on threads, one at a time on each. What is waiting is in the pool and not in the threads, except for a
+ * few milliseconds of work, and that can be taken back until it begins.
+ *
+ * Runs and their ends travel as texts beside Comlink, which the rest of a handler's context uses: a call takes it 17 µs
+ * of the main thread even when pipelined, a text and its share of a batch 2 to 4 µs.
+ */
+export const createAgentPool = (options: AgentPoolOptions): AgentPool => {
+  const { report, onLog, graceMs, maxHeapMb, hardHeapMb, startMs, threads: count, ...settings } = agentPoolSettings(options);
+  const { modules, roots, artifacts } = settings;
+  const estimate = createEstimate();
+  const queue = createAgentQueue();
+  const places = createAgentPlaces();
+  /** The attempts that somebody waits for. */
+  const attempts = new Map<string, Attempt>();
+  /** Those that wait for a thread, in order. */
+  let pending: Attempt[] = [];
+  const lanes = new Set<Lane>();
+  /** Lanes whose run takes longer than expected: they get nothing until it has ended. */
+  const held = new Set<Lane>();
+  const restarts = new Set<NodeJS.Timeout>();
+  let failures = 0;
+  let generation = 0;
+  let dispatching = false;
+  let closing = false;
+  let forced = false;
+  let onIdle: (() => void) | null = null;
+  let ticker: NodeJS.Timeout | undefined;
+  let ticks = 0;
+
+  const log = (level: AgentLogEntry['level'], message: string, fields: Record<string, unknown> = {}): void =>
+    onLog({ level, message, fields, source: null });
+  const threads = createAgentThreads({
+    threads: count,
+    hardHeapMb,
+    onError: (error) => log('error', 'an idle agent thread failed', { error: String(error) }),
+  });
+  const ready = Promise.withResolvers<void>();
+  // Whoever starts the pool looks at it; the pool itself goes on trying.
+  ready.promise.catch(() => {});
+
+  const occupied = (): number => {
+    let sum = pending.length;
+    for (const lane of lanes) sum += lane.size();
+    return sum;
+  };
+  const hasPlace = (): boolean => {
+    const late = pending[0] !== undefined && stopwatch() - pending[0].since > LEAD_MS;
+    const lead = late ? 0 : Math.min(MAX_LEAD, Math.floor((count * LEAD_MS) / estimate.mean()));
+    return places.size() + occupied() < count + lead;
+  };
+
+  /** Gives free places to who waits longest for them. */
+  const offer = (): void => {
+    while (!closing && queue.size() > 0 && hasPlace()) {
+      const waiting = queue.take();
+      if (waiting === null) return;
+      places.offer(waiting, stopwatch());
+      report(waiting.execution, waiting.place, { type: 'execution.start' });
+    }
+  };
+
+  /** The least loaded lane that may take so much more, of those whose work is nearly done. */
+  const laneFor = (expectedMs: number, open: readonly Lane[]): Lane | null => {
+    let best: Lane | null = null;
+    for (const lane of open) {
+      if (lane.size() > 0 && lane.load() + expectedMs > BATCH_MS) continue;
+      if (best === null || lane.load() < best.load()) best = lane;
+    }
+    return best;
+  };
+
+  const dispatch = (): void => {
+    dispatching = false;
+    // Lanes are filled up when they are half empty, not after each run: that makes batches.
+    const open = [...lanes].filter((lane) => lane.ready() && !held.has(lane) && lane.load() <= BATCH_MS / 2);
+    let sent = 0;
+    for (const attempt of pending) {
+      const expectedMs = Math.min(BATCH_MS, Math.max(BATCH_MS / MAX_BATCH, estimate.of(attempt.run.command)));
+      const lane = laneFor(expectedMs, open);
+      if (lane === null) break;
+      attempt.expectedMs = expectedMs;
+      lane.add(attempt);
+      sent += 1;
+    }
+    pending.splice(0, sent);
+    for (const lane of open) lane.flush();
+  };
+
+  const schedule = (): void => {
+    ticker ??= setInterval(tick, TICK_MS);
+    if (dispatching || pending.length === 0) return;
+    dispatching = true;
+    queueMicrotask(dispatch);
+  };
+
+  const requeue = (back: readonly Attempt[]): void => {
+    pending = [...back.filter(({ stopped }) => !stopped), ...pending];
+    schedule();
+  };
+
+  const settled = (attempt: Attempt): void => {
+    if (attempt.grace !== null) clearTimeout(attempt.grace);
+    const { execution_id } = attempt.run;
+    if (attempts.get(execution_id) === attempt) attempts.delete(execution_id);
+    if (attempts.size === 0) onIdle?.();
+  };
+
+  /** Ends the thread after the grace time if it is still at this attempt. */
+  const endAfterGrace = (attempt: Attempt, why: string): void => {
+    attempt.grace ??= setTimeout(() => {
+      if (attempt.lane?.running() === attempt) attempt.lane.kill(`${why} and did not return within ${graceMs} ms`);
+    }, graceMs);
+  };
+
+  const halt = (attempt: Attempt, reason: StopReason): void => {
+    attempt.stopped = true;
+    const { lane } = attempt;
+    if (lane === null) pending = pending.filter((other) => other !== attempt);
+    else requeue(lane.takeBack());
+    settled(attempt);
+    if (attempt.lane === null) return;
+    attempt.lane.abort(attempt, reason);
+    attempt.grace = null;
+    endAfterGrace(attempt, `the handler was to end (${reason})`);
+  };
+
+  const onEnd: LaneOptions['onEnd'] = (lane, attempt, end) => {
+    held.delete(lane);
+    failures = 0;
+    settled(attempt);
+    if (!attempt.stopped) {
+      estimate.learn(attempt.run.command, end.took_ms);
+      tell(attempt, end);
+    }
+    offer();
+    schedule();
+  };
+
+  const tell = ({ run: { execution_id, attempt }, place }: Attempt, end: Omit<RunEnd, 'n' | 'took_ms'>): void => {
+    if ('problem' in end) {
+      const { problem: cause, retryable, artifacts: written } = end as Extract<RunEnd, { problem: unknown }>;
+      report(execution_id, place, { type: 'execution.fail', attempt, problem: cause, retryable, artifacts: written });
+    } else {
+      const { result, artifacts: written } = end as Extract<RunEnd, { result: unknown }>;
+      report(execution_id, place, { type: 'execution.complete', attempt, result, artifacts: written });
+    }
+  };
+
+  const crashed = (attempt: Attempt, reason: string): void => {
+    settled(attempt);
+    if (attempt.stopped || forced) return;
+    const lost = problem('handler_crashed', `the command ended its thread: ${reason.slice(0, MAX_DETAIL)}`);
+    tell(attempt, { problem: attempt.doom ?? lost, retryable: attempt.doom === null, artifacts: [] } as never);
+  };
+
+  const onGone: LaneOptions['onGone'] = (lane, reason, running, unbegun) => {
+    lanes.delete(lane);
+    held.delete(lane);
+    if (running !== null) crashed(running, reason);
+    if (forced) return;
+    requeue(unbegun);
+    offer();
+    const { execution_id: execution, command } = running?.run ?? { execution_id: null, command: null };
+    log(running === null ? 'error' : 'warn', 'an agent thread has ended', { reason, execution, command });
+    if (running !== null) return open();
+    failures += 1;
+    ready.reject(new Error(reason));
+    const born = generation;
+    const again = setTimeout(() => {
+      restarts.delete(again);
+      // Piscina starts no more workers once one has failed before it was up; with all down, a new pool is the cure.
+      if (born === generation && readyThreads() === 0) {
+        generation += 1;
+        threads.rebuild();
+      }
+      open();
+    }, fullJitter(failures, Math.random(), RESTART));
+    restarts.add(again);
+  };
+
+  const on: LaneOptions['on'] = {
+    progress: (_, { run, place, stopped }, progress, message, metadata) => {
+      if (stopped) return;
+      const { execution_id, attempt } = run;
+      report(execution_id, place, { type: 'execution.progress', attempt, progress, message, metadata });
+    },
+    output: (lane, attempt, stream, chunk, bytes) => {
+      if (attempt.stopped) return;
+      const { run, place } = attempt;
+      const message = { type: 'execution.output', attempt: run.attempt, stream, chunk } as const;
+      const credit = (): void => lane.credit(attempt, bytes);
+      report(run.execution_id, place, message).committed.then(credit, credit);
+    },
+    log: (_, { run, place }, lines, dropped) => {
+      const { execution_id: execution, attempt, command } = run;
+      const source = { execution, session: place.session, attempt, command };
+      for (const { message, fields } of lines) onLog({ level: 'info', message, fields, source });
+      if (dropped > 0) onLog({ level: 'warn', message: 'log lines were dropped', fields: { dropped }, source });
+    },
+    doom: (_, attempt, doom) => {
+      attempt.doom = doom;
+      endAfterGrace(attempt, doom.detail);
+    },
+  };
+
+  const readyThreads = (): number => [...lanes].filter((lane) => lane.ready()).length;
+
+  const open = (): void => {
+    const lane = openLane({
+      threads,
+      task: { modules, roots, artifacts },
+      startMs,
+      onReady: () => {
+        if (readyThreads() === count) ready.resolve();
+        schedule();
+      },
+      onEnd,
+      onGone,
+      on,
+    });
+    lanes.add(lane);
+  };
+
+  const watchMemory = (lane: Lane): void => {
+    void lane.usedMb().then((used) => {
+      if (used !== null && used > maxHeapMb) lane.kill(`more than ${maxHeapMb} MB of memory in use`);
+    });
+  };
+
+  const tick = (): void => {
+    ticks += 1;
+    for (const waiting of places.expire(stopwatch())) queue.add(waiting);
+    for (const lane of lanes) {
+      const long = lane.unchanged();
+      if (long !== null && !held.has(lane)) {
+        held.add(lane);
+        estimate.learn(long.run.command, TICK_MS);
+        requeue(lane.takeBack());
+      }
+      if (ticks % (long === null ? ANY_RUN_TICKS : LONG_RUN_TICKS) === 0) watchMemory(lane);
+    }
+    offer();
+    if (occupied() + places.size() + queue.size() > 0) return;
+    clearInterval(ticker);
+    ticker = undefined;
+  };
+
+  const idleWithin = async (ms: number): Promise<void> => {
+    if (attempts.size === 0) return;
+    let timer: NodeJS.Timeout | undefined;
+    await new Promise<void>((resolve) => {
+      onIdle = resolve;
+      timer = setTimeout(resolve, ms);
+    });
+    clearTimeout(timer);
+  };
+
+  for (let each = 0; each < count; each++) open();
+
+  return {
+    ready: ready.promise,
+    readyThreads,
+    reserve: (execution) => {
+      if (closing) return false;
+      if (places.has(execution) || attempts.has(execution)) return true;
+      // Who waits in the queue was there before.
+      if (queue.size() > 0 || !hasPlace()) return false;
+      places.reserve(execution, stopwatch());
+      schedule();
+      return true;
+    },
+    release: (execution) => {
+      if (places.clear(execution)) offer();
+    },
+    enqueue: (execution, place, priority) => {
+      if (closing || places.has(execution) || attempts.has(execution)) return;
+      queue.add({ execution, place, priority });
+      offer();
+      schedule();
+    },
+    run: (run, place) => {
+      if (closing) return;
+      const { execution_id } = run;
+      places.clear(execution_id);
+      queue.remove(execution_id);
+      const before = attempts.get(execution_id);
+      if (before !== undefined) {
+        if (before.run.attempt === run.attempt) return;
+        halt(before, 'cancelled');
+      }
+      const since = stopwatch();
+      const attempt: Attempt = { run, place, since, expectedMs: 0, stopped: false, doom: null, grace: null, lane: null };
+      attempts.set(execution_id, attempt);
+      pending.push(attempt);
+      schedule();
+    },
+    stop: (execution, reason) => {
+      queue.remove(execution);
+      places.clear(execution);
+      const attempt = attempts.get(execution);
+      if (attempt !== undefined) halt(attempt, reason);
+      offer();
+    },
+    has: (execution, attempt) => attempts.get(execution)?.run.attempt === attempt,
+    depth: () => ({ queued: queue.size(), reserved: places.size(), running: attempts.size }),
+    close: async (closeGraceMs) => {
+      closing = true;
+      const last = Math.min(graceMs, closeGraceMs / 2);
+      await idleWithin(closeGraceMs - last);
+      pending = [];
+      for (const lane of lanes) {
+        lane.takeBack();
+        const running = lane.running();
+        if (running !== null && !running.stopped) lane.abort(running, 'shutdown');
+      }
+      for (const attempt of attempts.values()) if (attempt.lane === null) settled(attempt);
+      await idleWithin(last);
+      forced = true;
+      clearInterval(ticker);
+      for (const timer of restarts) clearTimeout(timer);
+      for (const attempt of attempts.values()) settled(attempt);
+      await threads.close();
+    },
+  };
+};

@@ -1,0 +1,84 @@
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { createInbox, MAIN_SENDER } from '../../actors/inbox.ts';
+import type { Claim } from '../../actors/journal.ts';
+import type { Input } from '../../actors/shard-messages.ts';
+
+const test = suite('inbox');
+
+const start = (perShard = 10) => {
+  const sent: Input[] = [];
+  const withdrawn: string[] = [];
+  const inbox = createInbox({
+    perShard,
+    send: (_, input) => void sent.push(input),
+    onWithdrawn: (text) => void withdrawn.push(text),
+  });
+  return { inbox, sent, withdrawn, take: () => sent.splice(0).map(([, epoch, , n, , text]) => [epoch, n, text]) };
+};
+const claim = (epoch: number, read: number): Claim => ({
+  shard: 7,
+  epoch,
+  turn: 0,
+  read: read === 0 ? {} : { [MAIN_SENDER]: read },
+  sent: {},
+  deadlines: [],
+  waits: [],
+  senders: [],
+});
+
+test('what comes before the first claim waits for it; numbers go on where the journal stands', () => {
+  const { inbox, take } = start();
+  inbox.push(7, 'k', 'a');
+  assert.equal(take(), []);
+  inbox.claimed(claim(4, 41));
+  inbox.push(7, 'k', 'b');
+  assert.equal(take(), [[4, 42, 'a'], [4, 43, 'b']]);
+});
+
+test('a new epoch is sent what was not read, and only that', () => {
+  const { inbox, take } = start();
+  inbox.claimed(claim(1, 0));
+  let read = 0;
+  for (const text of ['a', 'b', 'c']) inbox.push(7, 'k', text, { onRead: () => void (read += 1) });
+  inbox.read(7, 1);
+  assert.is(read, 1);
+  take();
+  // The journal knows of one more than the main thread has heard.
+  inbox.claimed(claim(2, 2));
+  assert.is(read, 2);
+  assert.equal(take(), [[2, 3, 'c']]);
+  inbox.resend(7, 1);
+  assert.equal(take(), []);
+  inbox.resend(7, 2);
+  assert.equal(take(), [[2, 3, 'c']]);
+});
+
+test('a message that has ended its worker twice is withdrawn', () => {
+  const { inbox, withdrawn, take } = start();
+  inbox.claimed(claim(1, 0));
+  inbox.push(7, 'k', 'poison');
+  inbox.push(7, 'k', 'b');
+  inbox.died(7, 1);
+  assert.equal(withdrawn, []);
+  inbox.died(7, 1);
+  assert.equal(withdrawn, ['poison']);
+  take();
+  inbox.claimed(claim(2, 0));
+  assert.equal(take(), [[2, 1, ''], [2, 2, 'b']]);
+});
+
+test('room is bounded for each shard', () => {
+  const { inbox } = start(2);
+  inbox.claimed(claim(1, 0));
+  inbox.push(7, 'k', 'a');
+  assert.ok(inbox.hasRoom(7));
+  inbox.push(7, 'k', 'b');
+  assert.not(inbox.hasRoom(7));
+  assert.ok(inbox.hasRoom(8));
+  inbox.read(7, 1);
+  assert.ok(inbox.hasRoom(7));
+  assert.is(inbox.depth(), 1);
+});
+
+test.run();

@@ -1,0 +1,46 @@
+import fc from 'fast-check';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { createTimers } from '../../actors/timers.ts';
+
+const test = suite('timers');
+
+const key = fc.constantFrom('a', 'b', 'c', 'd');
+const step = fc.oneof(
+  fc.record({ type: fc.constant('set' as const), key, at: fc.option(fc.nat({ max: 50 })) }),
+  fc.record({ type: fc.constant('due' as const), now: fc.nat({ max: 60 }) }),
+);
+
+test('each deadline fires once, not early, the latest setting counts', () => {
+  fc.assert(
+    fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
+      const timers = createTimers();
+      const model = new Map<string, number>();
+      for (const each of steps) {
+        if (each.type === 'set') {
+          timers.set(each.key, each.at);
+          if (each.at === null) model.delete(each.key);
+          else model.set(each.key, each.at);
+        } else {
+          const expected = [...model]
+            .filter(([, at]) => at <= each.now)
+            .toSorted(([a, atA], [b, atB]) => atA - atB || (a < b ? -1 : 1))
+            .map(([name]) => name);
+          assert.equal(timers.due(each.now), expected);
+          for (const name of expected) model.delete(name);
+        }
+        assert.is(timers.next(), model.size === 0 ? null : Math.min(...model.values()));
+      }
+    }),
+  );
+});
+
+test('clearing forgets everything', () => {
+  const timers = createTimers();
+  timers.set('a', 1);
+  timers.clear();
+  assert.is(timers.next(), null);
+  assert.equal(timers.due(10), []);
+});
+
+test.run();
