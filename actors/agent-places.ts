@@ -11,6 +11,7 @@ export interface AgentPlaces {
   reserve(execution: string, now: number): void;
   offer(waiting: Waiting, now: number): void;
   has(execution: string): boolean;
+  isOffered(execution: string): boolean;
   /** The place is used or given back. */
   clear(execution: string): boolean;
   /** Forgets what has expired; the offers among them, for the queue to take again: their execution may still wait. */
@@ -34,6 +35,7 @@ export const createAgentPlaces = (): AgentPlaces => {
     reserve: (execution, now) => keep(execution, null, now),
     offer: (waiting, now) => keep(waiting.execution, waiting, now),
     has: (execution) => promised.has(execution),
+    isOffered: (execution) => (promised.get(execution)?.waiting ?? null) !== null,
     clear: (execution) => promised.delete(execution),
     expire: (now) => {
       const expired: Waiting[] = [];

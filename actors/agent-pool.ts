@@ -306,7 +306,8 @@ export const createAgentPool = (options: AgentPoolOptions): AgentPool => {
       if (places.clear(execution)) offer();
     },
     enqueue: (execution, place, priority) => {
-      if (closing || places.has(execution) || attempts.has(execution)) return;
+      if (closing || places.isOffered(execution) || attempts.has(execution)) return;
+      places.clear(execution);
       queue.add({ execution, place, priority });
       offer();
       schedule();

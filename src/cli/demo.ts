@@ -69,11 +69,10 @@ const show = async (http: string, ws: string, credentials: string, closing: (clo
   const viewers = [cli.viewer, web.viewer, api.viewer];
   await Promise.all(viewers.map((viewer) => viewer.reached(log.length)));
   progress.end();
-  const difference = differenceOf(
-    log,
-    // What came after the log was read is in nobody's comparison.
-    viewers.map(({ label, joinedAt, seen }) => ({ label, joinedAt, seen: seen.filter(({ seq }) => seq <= log.length) })),
-  );
+  // What came after the log was read is in nobody's comparison.
+  const sights = viewers.map(({ label, joinedAt, seen }) => ({ label, joinedAt, seen: seen.filter(({ seq }) => seq <= log.length) }));
+  const difference = differenceOf(log, sights);
+
   if (execution.status !== 'completed') {
     say(`analyze ended as ${execution.status}: ${JSON.stringify(execution.error)}`);
     return EXIT.failed;
@@ -81,7 +80,7 @@ const show = async (http: string, ws: string, credentials: string, closing: (clo
   const files = filesOf(await cli.client.result(execution_id));
   say(`analyze read ${files === null ? 'the files' : `${files.toLocaleString('en-US')} files`} in ${seconds.toFixed(1)} s.`);
   await owner.sessions.close({ session_id });
-  for (const { label, seen, joinedAt } of viewers) say(`  ${label} saw ${seen.length} events, from seq ${joinedAt + 1} on`);
+  for (const { label, seen, joinedAt } of sights) say(`  ${label} saw ${seen.length} events, from seq ${joinedAt + 1} on`);
   if (difference !== null) {
     say(`The log does not agree with what they saw: ${difference}.`);
     return EXIT.failed;

@@ -58,6 +58,7 @@ export const followEvents = (options: EventStreamOptions): EventStream => {
         if (!(await sink.drained())) return end('stalled');
         if (ended) return;
         const asked = position;
+        const known = newest;
         const page = await reads.events(session, {
           after: position,
           limit: PAGE,
@@ -73,8 +74,8 @@ export const followEvents = (options: EventStreamOptions): EventStream => {
         }
         position = Math.max(position, page.next ?? page.last);
         if ((page.next === null && position >= newest) || position >= until) return;
-        // A page that brings nothing on while more is known would be asked for for ever.
-        if (position === asked) return end('failed', new Error(`no events after ${position} of ${newest}`));
+        // A page without what was known before it was asked for would be asked for for ever.
+        if (position === asked && known > asked) return end('failed', new Error(`no events after ${position} of ${newest}`));
       }
     } catch (error) {
       end('failed', error);

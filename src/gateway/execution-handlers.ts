@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import { artifactPath } from '../../actors/artifacts.ts';
 import { sessionAddress } from '../../machines/address.ts';
 import { problem } from '../../machines/error.ts';
 import type { ExecutionContext } from '../../machines/execution.ts';
@@ -49,7 +50,7 @@ export const executionHandlers = (
       const artifact = artifacts.find((each) => each.name === name);
       if (artifact === undefined) return refuse(problem('not_found', 'there is no such artifact'));
       const { bytes, sha256, media_type: mediaType } = artifact;
-      const path = join(dataDirectory, 'artifacts', execution_id, name);
+      const path = artifactPath(join(dataDirectory, 'artifacts'), execution_id, name);
       return { ok: true, file: { path, name, bytes, sha256, mediaType } };
     },
   };

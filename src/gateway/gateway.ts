@@ -71,6 +71,8 @@ export interface Gateway {
   close(graceMs?: number): Promise<void>;
 }
 
+const IDLE_POLL_MS = 10;
+
 /** The gateway: the bindings of the table of operations to a running system. */
 export const createGateway = async (options: GatewayOptions): Promise<Gateway> => {
   const { system, keys, commands, dataDirectory, log, version } = options;
@@ -139,9 +141,12 @@ export const createGateway = async (options: GatewayOptions): Promise<Gateway> =
     presence.close();
     const closing = app.close();
     for (const socket of upgraded) socket.destroy();
-    const timer = setTimeout(() => app.server.closeAllConnections(), graceMs);
+    // A connection whose answer was under way becomes idle only now.
+    const idle = setInterval(() => app.server.closeIdleConnections(), IDLE_POLL_MS);
+    const all = setTimeout(() => app.server.closeAllConnections(), graceMs);
     await closing;
-    clearTimeout(timer);
+    clearInterval(idle);
+    clearTimeout(all);
     facts.close();
   };
   let closed: Promise<void> | null = null;

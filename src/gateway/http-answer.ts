@@ -44,6 +44,13 @@ const tagMatches = (header: string | undefined, tag: string): boolean =>
   header !== undefined &&
   header.split(',').some((each) => each.trim() === '*' || each.trim().replace(/^W\//, '') === tag);
 
+/** RFC 8187, section 3.2: what `encodeURIComponent` leaves and the syntax does not allow. */
+const extendedValue = (name: string): string =>
+  encodeURIComponent(name.toWellFormed()).replace(/['()*]/g, (char) => `%${char.charCodeAt(0).toString(16).toUpperCase()}`);
+
+/** RFC 9110, section 8.3.1; parameters in printable ASCII. A command's author says what it is, and may be wrong. */
+const MEDIA_TYPE = /^[\w!#$&^.+-]+\/[\w!#$&^.+-]+(;[ -~]*)?$/;
+
 const sendFile = async (request: FastifyRequest, reply: FastifyReply, file: FileAnswer): Promise<FastifyReply> => {
   const tag = `"${file.sha256}"`;
   reply.header('etag', tag).header('cache-control', 'private, no-cache');
@@ -58,9 +65,9 @@ const sendFile = async (request: FastifyRequest, reply: FastifyReply, file: File
   }
   // Never shown in the page's own origin, whatever a command says that it is.
   reply
-    .header('content-disposition', `attachment; filename="${file.name}"`)
+    .header('content-disposition', `attachment; filename*=UTF-8''${extendedValue(file.name)}`)
     .header('content-length', String(file.bytes))
-    .type(file.mediaType);
+    .type(MEDIA_TYPE.test(file.mediaType) ? file.mediaType : 'application/octet-stream');
   if (request.method === 'HEAD') {
     await handle.close();
     return reply.send();

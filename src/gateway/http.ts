@@ -50,8 +50,8 @@ const BEARER = /^Bearer +(\S+)$/i;
 /** W3C Trace Context, section 3.2. */
 const TRACEPARENT = /^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$/;
 const METHODS = ['GET', 'POST', 'PUT', 'PATCH', 'DELETE'] as const;
-/** Longest path parameter; an id has 30 characters, an artifact's name at most 128. */
-const MAX_PARAMETER = 200;
+/** Longest path parameter; an artifact's name has at most 200 bytes, percent-encoded. */
+const MAX_PARAMETER = 600;
 /** Milliseconds within which a whole request must have arrived. */
 const REQUEST_TIMEOUT_MS = 30_000;
 

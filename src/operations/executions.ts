@@ -104,7 +104,7 @@ export const artifactsGet = defineOperation({
   summary: 'The bytes of an artifact; its ETag is the SHA-256',
   input: z.strictObject({
     execution_id: idSchema('execution'),
-    name: z.string().regex(/^[A-Za-z0-9_-][A-Za-z0-9._-]{0,127}$/, 'a file name of letters, digits, ".", "_", "-"'),
+    name: z.string().min(1, 'the name of an artifact').max(128, 'the name of an artifact'),
   }),
   output: z.custom<Uint8Array>((value) => value instanceof Uint8Array),
   sight: 'execution',

@@ -113,7 +113,7 @@ test('has no gap and no duplicate, however reads, events and a slow reader inter
         assert.equal(written, wanted);
       },
     ),
-    { numRuns: 200 },
+    { numRuns: 500 },
   );
 });
 
@@ -157,9 +157,10 @@ test('finishes with what it was told of, and with nothing later', async () => {
   });
   stream.take(log.append());
   let finished = false;
-  void stream.finish().then(() => {
+  const onFinished = (): void => {
     finished = true;
-  });
+  };
+  void stream.finish().then(onFinished);
   stream.take(log.append());
   log.append();
   await eventually('it finished', () => {

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import type { Operation } from '../../../src/operations/operation.ts';
 import { OPERATION_TABLE, type OperationName } from '../../../src/operations/table.ts';
 import { sha256 } from '../../../src/gateway/secrets.ts';
-import { eventually, startGateway, type Json, type TestGateway } from '../../support/gateway.ts';
+import { eventually, startGateway, type Json, type TestAnswer, type TestGateway } from '../../support/gateway.ts';
 
 const test = suite<{ on: TestGateway }>('operations over HTTP');
 
@@ -192,9 +192,10 @@ test('an execution that ends while its long-poll arrives is not missed', async (
   };
   Object.assign(reads, { find: endAfterLook });
   let status = '';
-  void on.call('GET', `${body.poll_url}?wait=60`, { token }).then((answer) => {
+  const onAnswer = (answer: TestAnswer): void => {
     status = answer.body.status;
-  });
+  };
+  void on.call('GET', `${body.poll_url}?wait=60`, { token }).then(onAnswer);
   await eventually('it is answered', () => status === 'completed');
 });
 
@@ -253,9 +254,10 @@ test('a large result and artifacts are files with their SHA-256 as ETag', async 
   const id = accepted.body.execution_id;
   const content = '<script>"large"</script>';
   const info = { name: 'result', bytes: content.length, sha256: sha256(content), media_type: 'text/html' };
-  on.system.report(id, { type: 'execution.complete', attempt: 1, result: null, artifacts: [info] });
+  const named = { ...info, name: "Bericht 'ä' (1).html", media_type: 'no type\r\nX: y' };
+  on.system.report(id, { type: 'execution.complete', attempt: 1, result: null, artifacts: [info, named] });
   mkdirSync(join(on.directory, 'artifacts', id), { recursive: true });
-  writeFileSync(join(on.directory, 'artifacts', id, 'result'), content);
+  for (const { name } of [info, named]) writeFileSync(join(on.directory, 'artifacts', id, name), content);
   const { body } = await on.call('GET', `/v1/executions/${id}`, { token });
   assert.is(body.result_url, `/v1/executions/${id}/artifacts/result`);
   assert.not.ok('result' in body);
@@ -268,7 +270,11 @@ test('a large result and artifacts are files with their SHA-256 as ETag', async 
   assert.is(same.status, 304);
   assert.is((await on.call('HEAD', body.result_url, { token })).status, 200);
   assert.is((await on.call('GET', `/v1/executions/${id}/artifacts/other`, { token })).status, 404);
-  assert.is((await on.call('GET', `/v1/executions/${id}/artifacts/..%2f..%2fcredentials.json`, { token })).status, 400);
+  assert.is((await on.call('GET', `/v1/executions/${id}/artifacts/..%2f..%2fcredentials.json`, { token })).status, 404);
+  const other = await on.call('GET', `/v1/executions/${id}/artifacts/${encodeURIComponent(named.name)}`, { token });
+  assert.is(other.text, content);
+  assert.is(other.headers.get('content-type'), 'application/octet-stream');
+  assert.match(other.headers.get('content-disposition') ?? '', /filename\*=UTF-8''Bericht%20%27%C3%A4%27%20%281%29\.html$/);
 });
 
 test('events.list pages by seq, chooses types, and says 410 outside retention', async ({ on }) => {

@@ -1,0 +1,46 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { z } from 'zod';
+import { defineCommand } from '../../../machines/command.ts';
+import { ProblemError } from '../../../machines/error.ts';
+
+const WAYS = ['exit', 'throw', 'retryable', 'problem', 'rejection', 'timer', 'left-behind', 'bad-result', 'bigint'] as const;
+
+/** Fails in the way that it is asked to. */
+export default defineCommand({
+  name: 'crash',
+  summary: 'Fails.',
+  args: z.object({ how: z.enum(WAYS) }),
+  result: z.object({ done: z.union([z.boolean(), z.bigint()]) }),
+  run: async ({ args: { how } }) => {
+    switch (how) {
+      case 'exit':
+        return process.exit(7);
+      case 'throw':
+        throw new Error('it went wrong');
+      case 'retryable':
+        throw Object.assign(new Error('try again'), { retryable: true });
+      case 'problem':
+        throw new ProblemError('rate_limited', 'come back later', { more: { retry_after: 3 } });
+      case 'rejection':
+        void Promise.reject(new Error('nobody looks at this'));
+        await sleep(60_000);
+        break;
+      case 'timer':
+        setTimeout(() => {
+          throw new Error('thrown by a timer');
+        }, 1);
+        await sleep(60_000);
+        break;
+      case 'left-behind':
+        setTimeout(() => {
+          throw new Error('thrown after the end');
+        }, 50);
+        break;
+      case 'bad-result':
+        return { done: 'maybe' as never };
+      case 'bigint':
+        return { done: 1n };
+    }
+    return { done: true };
+  },
+});
