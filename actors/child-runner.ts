@@ -11,7 +11,11 @@ export interface ChildRunner {
 }
 
 /** Opens the child at once: its first `start` comes before this returns. */
-export const createChildRunner = (spec: ChildSpec, clock: Clock, onEffect: (effect: ChildEffect) => void): ChildRunner => {
+export const createChildRunner = (
+  spec: ChildSpec,
+  clock: Clock,
+  onEffect: (effect: ChildEffect) => void,
+): ChildRunner => {
   let timer: NodeJS.Timeout | undefined;
   const actor = createActor(child);
   const context = (): ChildContext => actor.getSnapshot().context;

@@ -4,7 +4,7 @@ import { ID_PREFIXES, type Id, type IdKind } from '../machines/id.ts';
 const ALPHABET = '0123456789ABCDEFGHJKMNPQRSTVWXYZ';
 
 /** 128 bits as 26 Crockford base32 characters, most significant first: sorts as the bytes do. */
-export const base32 = (bytes: Uint8Array): string => {
+const base32 = (bytes: Uint8Array): string => {
   let text = '';
   // 130 bits are 26 digits: the first digit holds the top three bits of the value.
   let buffer = 0;

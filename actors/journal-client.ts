@@ -1,7 +1,13 @@
 import { once } from 'node:events';
 import { MessageChannel, Worker, type MessagePort } from 'node:worker_threads';
 import { StoreFailedError, type KeyStore } from './journal.ts';
-import type { JournalAnswers, JournalCall, JournalCommand, JournalNotice, JournalThreadData } from './journal-messages.ts';
+import type {
+  JournalAnswers,
+  JournalCall,
+  JournalCommand,
+  JournalNotice,
+  JournalThreadData,
+} from './journal-messages.ts';
 import { workerUrl } from './worker-url.ts';
 
 export interface JournalClientOptions extends JournalThreadData {
@@ -71,7 +77,8 @@ export const createJournalClient = async (options: JournalClientOptions): Promis
     const id = (nextId += 1);
     return new Promise((resolve, reject) => {
       const timer = setTimeout(
-        () => settle(id)?.reject(new StoreFailedError(`the journal did not answer "${what.type}" within ${deadlineMs} ms`)),
+        () =>
+          settle(id)?.reject(new StoreFailedError(`the journal did not answer "${what.type}" within ${deadlineMs} ms`)),
         deadlineMs,
       );
       pending.set(id, { resolve, reject, timer });

@@ -21,7 +21,10 @@ export interface JournalLoop {
 type Step =
   | { readonly input: JournalInput; readonly answer: (output: JournalOutput) => void }
   | { readonly id: number; readonly call: JournalCall };
-type TurnStep = { readonly input: Extract<JournalInput, { type: 'turn' }>; readonly answer: (output: JournalOutput) => void };
+type TurnStep = {
+  readonly input: Extract<JournalInput, { type: 'turn' }>;
+  readonly answer: (output: JournalOutput) => void;
+};
 
 /** Bytes of log that may wait while turns keep coming; above it a chunk is applied between two groups. */
 const BACKLOG_BYTES = 2 * 1024 * 1024;
@@ -108,7 +111,9 @@ export const createJournalLoop = ({ journal, stopwatch, notify, later }: Journal
     return group;
   };
 
-  const calls: { readonly [T in JournalCall['type']]: (call: Extract<JournalCall, { type: T }>) => Promise<JournalAnswers[T]> } = {
+  const calls: {
+    readonly [T in JournalCall['type']]: (call: Extract<JournalCall, { type: T }>) => Promise<JournalAnswers[T]>;
+  } = {
     settle,
     outbox: ({ from, to, after, limit }) => journal.outbox(from, to, after, limit),
     keys: () => journal.keys.list(),
@@ -185,14 +190,15 @@ export const createJournalLoop = ({ journal, stopwatch, notify, later }: Journal
   const idle = (delayMs: number): void => {
     if (backlog === 0 || idling || closing) return;
     idling = true;
-    later(async () => {
+    later(() => {
       idling = false;
       if (working || closing) return;
       working = true;
-      await applyChunk();
-      working = false;
-      if (steps.length > 0) wake();
-      else if (!failing) idle(0);
+      void applyChunk().finally(() => {
+        working = false;
+        if (steps.length > 0) wake();
+        else if (!failing) idle(0);
+      });
     }, delayMs);
   };
 

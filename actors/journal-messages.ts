@@ -35,7 +35,13 @@ export type JournalCommand =
 
 export type JournalCall =
   | { readonly type: 'settle' }
-  | { readonly type: 'outbox'; readonly from: number; readonly to: number; readonly after: number; readonly limit: number }
+  | {
+      readonly type: 'outbox';
+      readonly from: number;
+      readonly to: number;
+      readonly after: number;
+      readonly limit: number;
+    }
   | { readonly type: 'keys' }
   | { readonly type: 'key'; readonly id: string }
   | { readonly type: 'put-key'; readonly key: StoredKey }

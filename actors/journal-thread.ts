@@ -38,7 +38,10 @@ main.on(
       return;
     }
     const { port } = command;
-    port.on('message', drained(port, (input: JournalInput) => loop.take(input, (output) => port.postMessage(output))));
+    port.on(
+      'message',
+      drained(port, (input: JournalInput) => loop.take(input, (output) => port.postMessage(output))),
+    );
   }),
 );
 main.postMessage({ type: 'ready' });

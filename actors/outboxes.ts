@@ -39,7 +39,8 @@ export const createOutboxes = ({ inFlight, send, fetch, onError }: OutboxesOptio
   const pairOf = (from: number, to: number): Pair => {
     const name = `${from} ${to}`;
     let pair = pairs.get(name);
-    if (pair === undefined) pairs.set(name, (pair = { from, to, read: 0, sent: 0, behind: true, fetching: false, generation: 0 }));
+    if (pair === undefined)
+      pairs.set(name, (pair = { from, to, read: 0, sent: 0, behind: true, fetching: false, generation: 0 }));
     return pair;
   };
 

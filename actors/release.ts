@@ -24,7 +24,9 @@ export interface ReleaserOptions {
 }
 
 /** The only door: lets out what is committed, in commit order (ring, rule 5). */
-export const createReleaser = (options: ReleaserOptions): ((notice: Extract<JournalNotice, { type: 'released' }>) => void) => {
+export const createReleaser = (
+  options: ReleaserOptions,
+): ((notice: Extract<JournalNotice, { type: 'released' }>) => void) => {
   const { bus, inbox, outboxes, agents, asks, observer, onEvent, onCut, onMention } = options;
   const failed = (error: unknown): void => observer.error('an event could not be published', error);
 
@@ -60,7 +62,10 @@ export const createReleaser = (options: ReleaserOptions): ((notice: Extract<Jour
         // A client hears why before its connections end.
         const { client_id } = released;
         if (announced === null) return onCut(client_id);
-        return void announced.then(() => onCut(client_id), () => onCut(client_id));
+        return void announced.then(
+          () => onCut(client_id),
+          () => onCut(client_id),
+        );
       }
     }
   };

@@ -44,7 +44,10 @@ export const wakeResident = (
     const entry = catalogue[address.kind];
     if (entry === undefined) continue;
     const standing = { value: stored.state, context: JSON.parse(stored.context) as HostedContext };
-    resident.actors.set(stored.key, createHosted(address, stored.key, entry, { standing, ended: stored.done }, onEffect));
+    resident.actors.set(
+      stored.key,
+      createHosted(address, stored.key, entry, { standing, ended: stored.done }, onEffect),
+    );
   }
   return resident;
 };

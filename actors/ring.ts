@@ -85,7 +85,8 @@ export const createRing = async (options: RingOptions): Promise<Ring> => {
     onWithdrawn: (text) => {
       const { request, to } = JSON.parse(text) as Envelope;
       observer.error('a message ended its worker twice and was withdrawn', addressKey(to));
-      if (request !== undefined) asks.refuse(request.id, problem('actor_failed', `the ${to.kind} cannot take this message`));
+      if (request !== undefined)
+        asks.refuse(request.id, problem('actor_failed', `the ${to.kind} cannot take this message`));
     },
   });
   const outboxes = createOutboxes({
@@ -94,7 +95,11 @@ export const createRing = async (options: RingOptions): Promise<Ring> => {
     fetch: (from, to, after, limit) => journal.call({ type: 'outbox', from, to, after, limit }),
     onError: (error) => observer.error('an outbox could not be read', error),
   });
-  const sender = createSender({ bus, inbox, onError: (error) => observer.error('a message could not be published', error) });
+  const sender = createSender({
+    bus,
+    inbox,
+    onError: (error) => observer.error('a message could not be published', error),
+  });
 
   const tell = (envelope: Envelope, note: InboxNote = {}): void => {
     sender.send(inboxTopic(shardOf(envelope.to.session), envelope.to), JSON.stringify(envelope), note);
@@ -124,13 +129,17 @@ export const createRing = async (options: RingOptions): Promise<Ring> => {
     if (what === 'enqueue') {
       agents.enqueue(id, { session }, Number(value));
     } else if (what === 'run' && !agents.has(id, Number(value))) {
-      report(id as ExecutionId, { session }, {
-        type: 'execution.fail',
-        attempt: Number(value),
-        problem: problem('handler_crashed', 'the run was lost with its process or its thread'),
-        retryable: true,
-        artifacts: [],
-      });
+      report(
+        id as ExecutionId,
+        { session },
+        {
+          type: 'execution.fail',
+          attempt: Number(value),
+          problem: problem('handler_crashed', 'the run was lost with its process or its thread'),
+          retryable: true,
+          artifacts: [],
+        },
+      );
     }
   };
   const claimed = (claim: Claim): void => {

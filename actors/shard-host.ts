@@ -3,7 +3,17 @@ import type { Catalogue } from '../machines/catalogue.ts';
 import type { Clock } from './clock.ts';
 import type { JournalInput, JournalOutput } from './journal-messages.ts';
 import { isOwnActor, sleep, wakeResident, type Resident } from './resident.ts';
-import { accept, closeShard, createShard, earlySenders, isOpen, isSuperseded, openShard, type Shard, type Step } from './shard.ts';
+import {
+  accept,
+  closeShard,
+  createShard,
+  earlySenders,
+  isOpen,
+  isSuperseded,
+  openShard,
+  type Shard,
+  type Step,
+} from './shard.ts';
 import type { Input, ShardLimits, ShardOutput } from './shard-messages.ts';
 import { createTurnTaker } from './shard-turn.ts';
 import { encodeTurn } from './turn-record.ts';

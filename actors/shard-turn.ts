@@ -52,8 +52,14 @@ export interface TurnTaker {
 export const createTurnTaker = (options: TurnTakerOptions): TurnTaker => {
   const { catalogue, limits, clock, sources, residents, taking } = options;
   // What the actor that is taking a message right now belongs to: machines run to completion, one at a time.
-  let current: { turn: Turn; shard: Shard; resident: Resident; source: string; envelope: Envelope; queue: Envelope[] } | null =
-    null;
+  let current: {
+    turn: Turn;
+    shard: Shard;
+    resident: Resident;
+    source: string;
+    envelope: Envelope;
+    queue: Envelope[];
+  } | null = null;
 
   const onEffect = (effect: Effect): void => {
     if (current === null) return;
@@ -117,7 +123,11 @@ export const createTurnTaker = (options: TurnTakerOptions): TurnTaker => {
       }
       const hosted = recipient(shard, resident, envelope, turn);
       if (hosted === null) {
-        turn.reply(resident, envelope.request, refuse('not_found', `there is no ${envelope.to.kind} ${envelope.to.id}`));
+        turn.reply(
+          resident,
+          envelope.request,
+          refuse('not_found', `there is no ${envelope.to.kind} ${envelope.to.id}`),
+        );
         continue;
       }
       if (hosted.ended()) {
@@ -128,7 +138,12 @@ export const createTurnTaker = (options: TurnTakerOptions): TurnTaker => {
         return failure(turn, resident, hosted, `more than ${limits.turnMessages} messages in one turn`);
       }
       current = { turn, shard, resident, source: envelope.to.kind, envelope, queue };
-      const message = { ...envelope.message, ...recalled(resident, hosted, envelope), at: turn.at, random: sources.random() };
+      const message = {
+        ...envelope.message,
+        ...recalled(resident, hosted, envelope),
+        at: turn.at,
+        random: sources.random(),
+      };
       const survived = hosted.take(message);
       current = null;
       if (!survived) {
@@ -165,7 +180,9 @@ export const createTurnTaker = (options: TurnTakerOptions): TurnTaker => {
       data: { kind, id, reason },
       severity: 'error',
     });
-    const answer = givenUp ? refuse('actor_failed', `the ${kind} was given up`) : refuse('internal', `the ${kind} was restarted`);
+    const answer = givenUp
+      ? refuse('actor_failed', `the ${kind} was given up`)
+      : refuse('internal', `the ${kind} was restarted`);
     turn.reply(resident, envelope.request, answer);
     const actor = resident.actors.get(hosted.key);
     if (!givenUp || actor === undefined) return;

@@ -5,7 +5,13 @@ import { createTimers, type Timers } from './timers.ts';
 
 /** Something a shard is to take: a message of a sender, or an actor's own deadline. */
 export type Step =
-  | { readonly kind: 'input'; readonly sender: string; readonly n: number; readonly key: string; readonly envelope: Envelope }
+  | {
+      readonly kind: 'input';
+      readonly sender: string;
+      readonly n: number;
+      readonly key: string;
+      readonly envelope: Envelope;
+    }
   | { readonly kind: 'deadline'; readonly key: string };
 
 /** A logical shard as its worker holds it. */
@@ -95,4 +101,7 @@ export const accept = (shard: Shard, input: Input): 'taken' | 'dropped' | 'gap' 
 };
 
 /** What a withdrawn message becomes: it is read, and nothing happens. */
-export const NOTHING: Envelope = { to: { session: 'ses_' as never, kind: 'nothing', id: '' }, message: { type: 'nothing' } };
+const NOTHING: Envelope = {
+  to: { session: 'ses_' as never, kind: 'nothing', id: '' },
+  message: { type: 'nothing' },
+};

@@ -108,7 +108,9 @@ export const createSupervisor = (options: SupervisorOptions): Supervisor => {
 
   const onEffect = (worker: number, effect: ChildEffect): void => {
     if (effect.type === 'start') {
-      begin(worker, effect.rebuild).catch((error: unknown) => observer.error('a shard worker could not be started', error));
+      begin(worker, effect.rebuild).catch((error: unknown) =>
+        observer.error('a shard worker could not be started', error),
+      );
     } else if (effect.type === 'kill') pool.kill(worker);
     else report(worker, effect);
   };

@@ -16,7 +16,11 @@ export interface ReleasedEvent {
 
 export type Readiness =
   | { readonly ready: true }
-  | { readonly ready: false; readonly state: 'starting' | 'draining' | 'read_only' | 'rebuilding'; readonly detail: string };
+  | {
+      readonly ready: false;
+      readonly state: 'starting' | 'draining' | 'read_only' | 'rebuilding';
+      readonly detail: string;
+    };
 
 /** The running ring, as the gateway sees it. */
 export interface System {

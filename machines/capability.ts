@@ -48,7 +48,7 @@ export interface Need {
 }
 
 /** Whether a scope pattern covers a name: `*` covers all, a trailing `*` a prefix, anything else itself. */
-export const scopeCovers = (pattern: string, name: string): boolean =>
+const scopeCovers = (pattern: string, name: string): boolean =>
   pattern.endsWith('*') ? name.startsWith(pattern.slice(0, -1)) : pattern === name;
 
 /** Whether one capability covers a need. Deny by default. */

@@ -19,7 +19,12 @@ export type Effect =
   /** Answers the request that this message came with; nothing where it came with none. */
   | { readonly type: 'reply'; readonly answer: Answer }
   /** A message to another actor; `fresh` creates it. */
-  | { readonly type: 'send'; readonly to: Address; readonly message: { readonly type: string }; readonly fresh?: boolean }
+  | {
+      readonly type: 'send';
+      readonly to: Address;
+      readonly message: { readonly type: string };
+      readonly fresh?: boolean;
+    }
   /** Remembers what an idempotency key of this session stands for. */
   | { readonly type: 'remember'; readonly key: string; readonly value: unknown }
   /** Waits on the agent pool for a place; the pool answers with `execution.start`. */

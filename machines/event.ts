@@ -2,18 +2,33 @@ import { z } from 'zod';
 
 /** Every type of event there is (contract, section 4). */
 export const EVENT_TYPES = [
-  'session_opened', 'session_suspended', 'session_resumed', 'session_closed', 'session_expired',
-  'client_joined', 'client_detached', 'client_left',
-  'execution_queued', 'execution_started', 'execution_progress', 'execution_output', 'execution_waiting',
-  'execution_retrying', 'execution_completed', 'execution_failed', 'execution_cancelled', 'execution_timed_out',
-  'actor_restarted', 'actor_failed',
+  'session_opened',
+  'session_suspended',
+  'session_resumed',
+  'session_closed',
+  'session_expired',
+  'client_joined',
+  'client_detached',
+  'client_left',
+  'execution_queued',
+  'execution_started',
+  'execution_progress',
+  'execution_output',
+  'execution_waiting',
+  'execution_retrying',
+  'execution_completed',
+  'execution_failed',
+  'execution_cancelled',
+  'execution_timed_out',
+  'actor_restarted',
+  'actor_failed',
 ] as const;
 
 export type EventType = (typeof EVENT_TYPES)[number];
 export type Severity = 'debug' | 'info' | 'warning' | 'error';
 
 /** Who and what a fact comes from; absent parts are null. */
-export const eventMetadataSchema = z.object({
+const eventMetadataSchema = z.object({
   source: z.string(),
   severity: z.enum(['debug', 'info', 'warning', 'error']),
   principal: z.string().nullable(),
@@ -39,8 +54,11 @@ export const eventSchema = z
 export type Event = z.infer<typeof eventSchema>;
 
 /** The events that end an execution: exactly one of them follows each accepted execution. */
-export const TERMINAL_EVENTS = [
-  'execution_completed', 'execution_failed', 'execution_cancelled', 'execution_timed_out',
+const TERMINAL_EVENTS = [
+  'execution_completed',
+  'execution_failed',
+  'execution_cancelled',
+  'execution_timed_out',
 ] as const satisfies readonly EventType[];
 
 const terminal: ReadonlySet<string> = new Set(TERMINAL_EVENTS);

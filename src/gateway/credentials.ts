@@ -1,12 +1,13 @@
-import { readFile, rename, writeFile } from 'node:fs/promises';
+import { rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { z } from 'zod';
 import type { KeyStore } from '../../actors/journal.ts';
 import { createApiKey } from './keys.ts';
 
 /** `DIR/credentials.json` (contract, section 11): what the CLI finds by itself. */
-export const credentialsSchema = z.object({ principal: z.string(), api_key: z.string() });
-export type Credentials = z.infer<typeof credentialsSchema>;
+interface Credentials {
+  readonly principal: string;
+  readonly api_key: string;
+}
 
 export const credentialsFile = (directory: string): string => join(directory, 'credentials.json');
 
@@ -24,13 +25,4 @@ export const ensureOperator = async (keys: KeyStore, directory: string, now: num
   await writeFile(`${file}.new`, `${JSON.stringify(content, null, 2)}\n`, { mode: 0o600 });
   await rename(`${file}.new`, file);
   await keys.put(stored);
-};
-
-/** Reads the credentials of a data directory; null where there are none. */
-export const readCredentials = async (directory: string): Promise<Credentials | null> => {
-  try {
-    return credentialsSchema.parse(JSON.parse(await readFile(credentialsFile(directory), 'utf8')));
-  } catch {
-    return null;
-  }
 };

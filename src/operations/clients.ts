@@ -59,7 +59,9 @@ export const checkNewClient = (input: NewClientInput, context: z.RefinementCtx):
 };
 
 /** The client that checked `newClientFields` name. */
-export const newClientOf = (input: NewClientInput): { type: z.infer<typeof clientTypeSchema>; name: string | null } => ({
+export const newClientOf = (
+  input: NewClientInput,
+): { type: z.infer<typeof clientTypeSchema>; name: string | null } => ({
   type: input.client?.type ?? input.client_type ?? 'cli',
   name: input.client?.name ?? null,
 });

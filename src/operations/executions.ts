@@ -13,8 +13,15 @@ export const waitSchema = z
   .max(MAX_WAIT, `seconds, up to ${MAX_WAIT}`);
 
 export const executionStatusSchema = z.enum([
-  'queued', 'awaiting_confirmation', 'running', 'waiting', 'retrying',
-  'completed', 'failed', 'cancelled', 'timed_out',
+  'queued',
+  'awaiting_confirmation',
+  'running',
+  'waiting',
+  'retrying',
+  'completed',
+  'failed',
+  'cancelled',
+  'timed_out',
 ]);
 export type ExecutionStatus = z.infer<typeof executionStatusSchema>;
 

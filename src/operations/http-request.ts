@@ -62,7 +62,8 @@ const valueOf = (kind: QueryKind, text: unknown): unknown => {
 /** The input of a request: unchecked, for the operation's schema. The path wins over the query, the query over the body. */
 export const decodeHttpRequest = (operation: Operation, received: ReceivedRequest): unknown => {
   const { body } = received;
-  if (operation.http.method === 'POST' && (typeof body !== 'object' || body === null || Array.isArray(body))) return body;
+  if (operation.http.method === 'POST' && (typeof body !== 'object' || body === null || Array.isArray(body)))
+    return body;
   const input: Record<string, unknown> = operation.http.method === 'POST' ? { ...(body as object) } : {};
   const kinds = operation.http.query ?? {};
   for (const [field, text] of Object.entries(received.query)) {

@@ -12,9 +12,11 @@ const COMPONENTS = '#/components/schemas/';
 /** The JSON Schema of a zod schema; named parts are moved into `components`. */
 const schemaOf = (schema: z.ZodType, io: 'input' | 'output', components: Json): Json => {
   const json = z.toJSONSchema(schema, { io, target: 'draft-2020-12', reused: 'inline', unrepresentable: 'any' });
-  const { $schema: _, $defs = {}, ...rest } = JSON.parse(
-    JSON.stringify(json).replaceAll('"#/$defs/', `"${COMPONENTS}`),
-  ) as Json & { $defs?: Json };
+  const {
+    $schema: _,
+    $defs = {},
+    ...rest
+  } = JSON.parse(JSON.stringify(json).replaceAll('"#/$defs/', `"${COMPONENTS}`)) as Json & { $defs?: Json };
   for (const [name, part] of Object.entries($defs)) {
     const { id: __, $id: ___, ...body } = part as Json;
     components[name] = body;
@@ -34,7 +36,9 @@ const problemAnswers = (operation: Operation): Json => {
       status,
       {
         description: codes.map((code) => `\`${code}\`: ${ERRORS[code].title}`).join('. '),
-        ...(codes.some((code) => ERRORS[code].retry) ? { headers: { 'Retry-After': { schema: { type: 'integer' } } } } : {}),
+        ...(codes.some((code) => ERRORS[code].retry)
+          ? { headers: { 'Retry-After': { schema: { type: 'integer' } } } }
+          : {}),
         content: { 'application/problem+json': { schema: { $ref: `${COMPONENTS}Problem` } } },
       },
     ]),
@@ -88,7 +92,9 @@ const describe = (operation: Operation, components: Json): Json => {
     tags: [operation.name.split('.')[0]],
     summary: operation.summary,
     ...(parameters.length > 0 ? { parameters } : {}),
-    ...(http.method === 'POST' ? { requestBody: { required: true, content: { 'application/json': { schema: body } } } } : {}),
+    ...(http.method === 'POST'
+      ? { requestBody: { required: true, content: { 'application/json': { schema: body } } } }
+      : {}),
     responses: { ...answers(operation, components), ...problemAnswers(operation) },
     'x-right': operation.right,
   };

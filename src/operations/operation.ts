@@ -17,7 +17,14 @@ export type Sight = 'none' | 'session' | 'execution';
  * `write`, or having started the execution; `command` what the named command declares.
  */
 export type Right =
-  | 'principal' | 'authenticated' | 'read' | 'write' | 'owner' | 'owner_or_self' | 'write_or_starter' | 'command';
+  | 'principal'
+  | 'authenticated'
+  | 'read'
+  | 'write'
+  | 'owner'
+  | 'owner_or_self'
+  | 'write_or_starter'
+  | 'command';
 
 /** How the text of a query parameter becomes a value; text that does not fit stays text, for the schema to refuse. */
 export type QueryKind = 'text' | 'number' | 'boolean';
@@ -65,7 +72,13 @@ export interface Operation<
 
 /** Errors that any operation may answer. */
 export const COMMON_ERRORS = [
-  'invalid_input', 'unauthenticated', 'rate_limited', 'internal', 'overloaded', 'unavailable', 'timed_out',
+  'invalid_input',
+  'unauthenticated',
+  'rate_limited',
+  'internal',
+  'overloaded',
+  'unavailable',
+  'timed_out',
 ] as const satisfies readonly ErrorCode[];
 
 type Declaration<Name extends string, Input extends z.ZodType, Output extends z.ZodType> = Omit<

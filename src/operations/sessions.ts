@@ -43,7 +43,11 @@ export const sessionsCreate = defineOperation({
   input: z
     .strictObject({
       ...newClientFields,
-      ttl: z.number('a number of seconds').min(1, 'seconds, from 1').max(MAX_TTL, `seconds, up to ${MAX_TTL}`).optional(),
+      ttl: z
+        .number('a number of seconds')
+        .min(1, 'seconds, from 1')
+        .max(MAX_TTL, `seconds, up to ${MAX_TTL}`)
+        .optional(),
     })
     .superRefine(checkNewClient),
   output: registrationSchema,

@@ -8,7 +8,12 @@ const test = suite('agent-output');
 
 const written = fc.array(
   fc.tuple(
-    fc.string({ unit: fc.constantFrom('a', 'é', '😀', '\u001b', '"', '\n'), maxLength: 30_000, minLength: 1, size: 'max' }),
+    fc.string({
+      unit: fc.constantFrom('a', 'é', '😀', '\u001b', '"', '\n'),
+      maxLength: 30_000,
+      minLength: 1,
+      size: 'max',
+    }),
     fc.constantFrom<Stream>('stdout', 'stderr'),
   ),
   { maxLength: 6 },
@@ -31,7 +36,14 @@ test('sends every character once and in order per stream, in chunks that fit int
       for (const [text, stream] of all) output.write(text, Buffer.byteLength(text), stream);
       await output.drain();
       for (const stream of ['stdout', 'stderr'] as const) {
-        assert.ok(sent[stream] === all.filter((each) => each[1] === stream).map(([text]) => text).join(''), stream);
+        assert.ok(
+          sent[stream] ===
+            all
+              .filter((each) => each[1] === stream)
+              .map(([text]) => text)
+              .join(''),
+          stream,
+        );
       }
     }),
     { numRuns: 30 },
@@ -74,20 +86,24 @@ test('drops what waits when the run is stopped, and says why', async () => {
 
 test('never more than the limit in any second, and evenly spaced unless in a hurry', () => {
   fc.assert(
-    fc.property(fc.array(fc.tuple(fc.nat(300), fc.boolean()), { maxLength: 100 }), fc.integer({ min: 1, max: 20 }), (all, limit) => {
-      const pace = createPace(limit);
-      const times: number[] = [];
-      let now = 0;
-      for (const [passed, hurry] of all) {
-        now += passed;
-        const wait = pace.wait(now, hurry);
-        if (!hurry && times.length > 0) assert.ok(now + wait - (times.at(-1) as number) >= 1000 / limit - 1e-6);
-        now += wait;
-        times.push(now);
-        pace.sent(now);
-        assert.ok(times.filter((time) => time > now - 1000 + 1e-6).length <= limit);
-      }
-    }),
+    fc.property(
+      fc.array(fc.tuple(fc.nat(300), fc.boolean()), { maxLength: 100 }),
+      fc.integer({ min: 1, max: 20 }),
+      (all, limit) => {
+        const pace = createPace(limit);
+        const times: number[] = [];
+        let now = 0;
+        for (const [passed, hurry] of all) {
+          now += passed;
+          const wait = pace.wait(now, hurry);
+          if (!hurry && times.length > 0) assert.ok(now + wait - (times.at(-1) as number) >= 1000 / limit - 1e-6);
+          now += wait;
+          times.push(now);
+          pace.sent(now);
+          assert.ok(times.filter((time) => time > now - 1000 + 1e-6).length <= limit);
+        }
+      },
+    ),
   );
 });
 

@@ -5,7 +5,10 @@ import { createAgentQueue, type Waiting } from '../../actors/agent-queue.ts';
 
 const test = suite('agent-queue');
 
-type Step = readonly ['add', session: number, priority: number] | readonly ['take'] | readonly ['remove', index: number];
+type Step =
+  | readonly ['add', session: number, priority: number]
+  | readonly ['take']
+  | readonly ['remove', index: number];
 
 const steps = fc.array(
   fc.oneof(
@@ -20,7 +23,11 @@ const steps = fc.array(
 const createModel = () => {
   const levels = new Map<number, [session: string, own: Waiting[]][]>();
   const tidy = (): void => {
-    for (const [priority, sessions] of levels) levels.set(priority, sessions.filter(([, own]) => own.length > 0));
+    for (const [priority, sessions] of levels)
+      levels.set(
+        priority,
+        sessions.filter(([, own]) => own.length > 0),
+      );
   };
   return {
     add: (waiting: Waiting): void => {

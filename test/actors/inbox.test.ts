@@ -33,7 +33,10 @@ test('what comes before the first claim waits for it; numbers go on where the jo
   assert.equal(take(), []);
   inbox.claimed(claim(4, 41));
   inbox.push(7, 'k', 'b');
-  assert.equal(take(), [[4, 42, 'a'], [4, 43, 'b']]);
+  assert.equal(take(), [
+    [4, 42, 'a'],
+    [4, 43, 'b'],
+  ]);
 });
 
 test('a new epoch is sent what was not read, and only that', () => {
@@ -65,7 +68,10 @@ test('a message that has ended its worker twice is withdrawn', () => {
   assert.equal(withdrawn, ['poison']);
   take();
   inbox.claimed(claim(2, 0));
-  assert.equal(take(), [[2, 1, ''], [2, 2, 'b']]);
+  assert.equal(take(), [
+    [2, 1, ''],
+    [2, 2, 'b'],
+  ]);
 });
 
 test('room is bounded for each shard', () => {

@@ -22,7 +22,10 @@ const withRing = async (
 };
 const code = (answer: Awaited<ReturnType<typeof askCounter>>): string => (answer.ok ? 'ok' : answer.problem.code);
 const dense = (events: readonly { seq: number }[]): void =>
-  assert.equal(events.map(({ seq }) => seq), events.map((_, index) => index + 1));
+  assert.equal(
+    events.map(({ seq }) => seq),
+    events.map((_, index) => index + 1),
+  );
 
 test('answers after the commit, and a second ring on the same directory goes on where the first ended', async () => {
   const { directory, remove } = await temporaryDirectory();
@@ -68,7 +71,10 @@ test('an actor that throws is restarted from where it stood, and others of its t
     assert.equal(answers[2], { ok: true, body: { count: 2 } });
     const events = await eventsOf(ring, session);
     dense(events);
-    assert.equal(events.map(({ type }) => type), ['execution_output', 'actor_restarted', 'execution_output']);
+    assert.equal(
+      events.map(({ type }) => type),
+      ['execution_output', 'actor_restarted', 'execution_output'],
+    );
     assert.not(events.some(({ data }) => data.what === 'never seen'));
   }));
 
@@ -128,7 +134,10 @@ test('messages between shards arrive once and in order while workers die', () =>
     const events = await Promise.all([eventsOf(ring, a), eventsOf(ring, c)]);
     for (const each of events) {
       dense(each);
-      assert.equal(each.map(({ data }) => data.count), each.map((_, index) => index + 1));
+      assert.equal(
+        each.map(({ data }) => data.count),
+        each.map((_, index) => index + 1),
+      );
     }
     assert.is(events.flat().length, hops + 1);
   }));

@@ -47,7 +47,10 @@ for (let round = 1; round <= rounds; round++) {
 }
 process.stderr.write(`${' '.repeat(40)}\r`);
 
-const table = new Table({ head: ['figure', 'median', 'least', 'most', 'unit'], colAligns: ['left', 'right', 'right', 'right', 'left'] });
+const table = new Table({
+  head: ['figure', 'median', 'least', 'most', 'unit'],
+  colAligns: ['left', 'right', 'right', 'right', 'left'],
+});
 const results: Record<string, Summary & { unit: string }> = {};
 for (const [key, values] of collected) {
   const unit = key.slice(key.lastIndexOf(' ') + 1);
@@ -63,6 +66,14 @@ const ratio = (a: string, b: string): number | null =>
   results[a] === undefined || results[b] === undefined ? null : results[a].median / results[b].median;
 const overPeer = ratio('ring: executions, 256 in flight', 'bullmq: jobs, 256 in flight');
 if (overPeer !== null) console.log(`ring over BullMQ: ${overPeer.toFixed(2)} ×`);
-const machine = { node: process.version, cores: availableParallelism(), cpu: cpus()[0]?.model, memory_gib: Math.round(totalmem() / 2 ** 30) };
-await writeFile('bench.json', `${JSON.stringify({ at: new Date().toISOString(), rounds, machine, ring_over_bullmq: overPeer, results }, null, 2)}\n`);
+const machine = {
+  node: process.version,
+  cores: availableParallelism(),
+  cpu: cpus()[0]?.model,
+  memory_gib: Math.round(totalmem() / 2 ** 30),
+};
+await writeFile(
+  'bench.json',
+  `${JSON.stringify({ at: new Date().toISOString(), rounds, machine, ring_over_bullmq: overPeer, results }, null, 2)}\n`,
+);
 console.log('written to bench.json');

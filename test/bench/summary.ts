@@ -20,7 +20,11 @@ export const quantile = (values: readonly number[], q: number): number => {
 };
 
 /** Runs `work` `total` times with `inFlight` at once; the time it took in seconds. */
-export const saturate = async (total: number, inFlight: number, work: (lane: number) => Promise<void>): Promise<number> => {
+export const saturate = async (
+  total: number,
+  inFlight: number,
+  work: (lane: number) => Promise<void>,
+): Promise<number> => {
   const started = performance.now();
   let begun = 0;
   await Promise.all(

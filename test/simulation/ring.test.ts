@@ -22,12 +22,27 @@ type Action =
 
 const session = fc.nat({ max: SESSIONS - 1 });
 const action: fc.Arbitrary<Action> = fc.oneof(
-  { weight: 6, arbitrary: fc.record({ type: fc.constantFrom('count' as const, 'throw' as const, 'pass' as const, 'arm' as const), session }) },
-  { weight: 8, arbitrary: fc.record({ type: fc.constant('steps' as const), choices: fc.array(fc.nat({ max: 31 }), { minLength: 1, maxLength: 40 }) }) },
+  {
+    weight: 6,
+    arbitrary: fc.record({
+      type: fc.constantFrom('count' as const, 'throw' as const, 'pass' as const, 'arm' as const),
+      session,
+    }),
+  },
+  {
+    weight: 8,
+    arbitrary: fc.record({
+      type: fc.constant('steps' as const),
+      choices: fc.array(fc.nat({ max: 31 }), { minLength: 1, maxLength: 40 }),
+    }),
+  },
   { weight: 1, arbitrary: fc.record({ type: fc.constant('fail' as const), writes: fc.integer({ min: 1, max: 3 }) }) },
   { weight: 1, arbitrary: fc.record({ type: fc.constant('worker' as const), worker: fc.nat({ max: WORKERS - 1 }) }) },
   { weight: 1, arbitrary: fc.constant({ type: 'process' as const }) },
-  { weight: 1, arbitrary: fc.record({ type: fc.constant('advance' as const), ms: fc.integer({ min: 1, max: 5_000 }) }) },
+  {
+    weight: 1,
+    arbitrary: fc.record({ type: fc.constant('advance' as const), ms: fc.integer({ min: 1, max: 5_000 }) }),
+  },
 );
 
 const HOPS = 5;
@@ -49,7 +64,9 @@ test('nothing acknowledged is lost, nothing is taken twice, nothing let out is f
       const sessions = sessionsApart(SESSIONS);
       const world = createWorld(WORKERS);
       const route = sessions.map((id) => counterAddress(id));
-      const opened = sessions.map((id) => world.ask({ to: counterAddress(id), message: { type: 'open' }, fresh: true }));
+      const opened = sessions.map((id) =>
+        world.ask({ to: counterAddress(id), message: { type: 'open' }, fresh: true }),
+      );
       await world.settle();
       assert.ok(opened.every(({ answer }) => answer()?.ok));
       const asked: { readonly kind: string; readonly answer: () => unknown }[] = [];
@@ -109,7 +126,10 @@ test('nothing acknowledged is lost, nothing is taken twice, nothing let out is f
       if (!processDied) {
         assert.is(counted, askedTo('count').length, 'without a crash of the process nothing at all is lost');
         assert.is(passed, askedTo('pass').length * (HOPS + 1));
-        assert.ok(asked.every((each) => each.answer() !== null), 'every call is answered');
+        assert.ok(
+          asked.every((each) => each.answer() !== null),
+          'every call is answered',
+        );
       }
     }),
     { numRuns: RUNS, includeErrorInReport: true } as fc.Parameters<unknown>,

@@ -72,7 +72,11 @@ export const createWorld = (workers: number): World => {
       notify: (notice) => void notices.push(() => hear(notice)),
       later: (task) => void notices.push(task),
     });
-    const inbox: Inbox = createInbox({ perShard: 10_000, send: (shard, input) => tell(shard, input), onWithdrawn: () => {} });
+    const inbox: Inbox = createInbox({
+      perShard: 10_000,
+      send: (shard, input) => tell(shard, input),
+      onWithdrawn: () => {},
+    });
     const tell = (shard: number, input: Extract<ShardInput, { type: 'inputs' }>['inputs'][number]): void => {
       const worker = shard % workers;
       toWorker[worker]?.push(() => hosts[worker]?.inputs([input]));
@@ -96,7 +100,8 @@ export const createWorld = (workers: number): World => {
       for (const [index, text] of notice.texts.entries()) {
         for (const record of decodeTurns(text)) {
           const { head, events } = record;
-          for (const [at, [session, seq]] of head.events.entries()) released.set(`${session} ${seq}`, events[at] as string);
+          for (const [at, [session, seq]] of head.events.entries())
+            released.set(`${session} ${seq}`, events[at] as string);
           outboxes.released(record);
           for (const [request, answer] of notice.releases[index]?.replies ?? []) answers.set(request, answer);
           if (head.read.main !== undefined) inbox.read(head.shard, head.read.main);

@@ -37,7 +37,8 @@ const told = (what: string) =>
     data: { what, count: context.count, at: event.at },
   }));
 const passedOn = say(({ event }) => {
-  if (event.type !== 'pass' || event.hops === 0) return { type: 'reply', answer: { ok: true, body: { arrived: true } } };
+  if (event.type !== 'pass' || event.hops === 0)
+    return { type: 'reply', answer: { ok: true, body: { arrived: true } } };
   const hops = event.hops - 1;
   const message = { ...event, hops };
   return { type: 'send', to: event.route[hops % event.route.length] as Address, message };

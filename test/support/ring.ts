@@ -59,7 +59,10 @@ export const openCounter = async (ring: Ring, apart: readonly string[] = []): Pr
 };
 
 /** All events of a session, over as many pages as it takes. */
-export const eventsOf = async (ring: Ring, session: string): Promise<{ seq: number; type: string; data: Record<string, unknown> }[]> => {
+export const eventsOf = async (
+  ring: Ring,
+  session: string,
+): Promise<{ seq: number; type: string; data: Record<string, unknown> }[]> => {
   const events: string[] = [];
   for (let after: number | null = 0; after !== null; ) {
     const page = await ring.reads.events(session as never, { after, limit: 1_000 });
@@ -70,7 +73,11 @@ export const eventsOf = async (ring: Ring, session: string): Promise<{ seq: numb
 };
 
 /** Waits for a condition, at most `deadlineMs`. */
-export const until = async (what: string, condition: () => boolean | Promise<boolean>, deadlineMs = 20_000): Promise<void> => {
+export const until = async (
+  what: string,
+  condition: () => boolean | Promise<boolean>,
+  deadlineMs = 20_000,
+): Promise<void> => {
   for (const end = Date.now() + deadlineMs; !(await condition()); ) {
     if (Date.now() > end) throw new Error(`not within ${deadlineMs} ms: ${what}`);
     await new Promise((resolve) => setTimeout(resolve, 10));

@@ -47,14 +47,26 @@ const open = async () => {
   const session_id = ring.newId('session');
   const client_id = ring.newId('client');
   const capabilities = DEFAULT_GRANTS.cli.map((grant) => ({
-    ...grant, id: ring.newId('capability'), principal, session_id, parent_id: null, depth: 0,
+    ...grant,
+    id: ring.newId('capability'),
+    principal,
+    session_id,
+    parent_id: null,
+    depth: 0,
     issued_at: new Date(ring.now()).toISOString(),
   }));
   const client = { client_id, type: 'cli' as const, name: null, principal, token_hash: '0'.repeat(64), capabilities };
   const answer = await ring.ask({
     to: sessionAddress(session_id),
     fresh: true,
-    message: { type: 'session.open', session_id, owner: principal, ttl_ms: 86_400_000, root_capability_id: ring.newId('capability'), client } as never,
+    message: {
+      type: 'session.open',
+      session_id,
+      owner: principal,
+      ttl_ms: 86_400_000,
+      root_capability_id: ring.newId('capability'),
+      client,
+    } as never,
   });
   if (!answer.ok) throw new Error(answer.problem.detail);
   return { session_id, client_id };
@@ -66,8 +78,15 @@ const accept = async (lane: number, execution_id: ExecutionId): Promise<void> =>
   const answer = await ring.ask({
     to: sessionAddress(session_id),
     message: {
-      type: 'session.execute', caller: { principal, client_id }, execution_id, command: noop.facts, args: {},
-      timeout_ms: 60_000, priority: 0, reserved: ring.agents.reserve(execution_id), idempotency: null,
+      type: 'session.execute',
+      caller: { principal, client_id },
+      execution_id,
+      command: noop.facts,
+      args: {},
+      timeout_ms: 60_000,
+      priority: 0,
+      reserved: ring.agents.reserve(execution_id),
+      idempotency: null,
     } as never,
   });
   if (!answer.ok) throw new Error(answer.problem.detail);

@@ -7,7 +7,15 @@ import { print } from '../summary.ts';
 const EXECUTIONS = 20_000;
 const newId = createIdentifiers();
 const session_id = newId('session');
-const command = { name: 'noop', operation: 'write', resource: 'operations', risk: 'low', mode: 'sync', timeout: 60, max_attempts: 1 };
+const command = {
+  name: 'noop',
+  operation: 'write',
+  resource: 'operations',
+  risk: 'low',
+  mode: 'sync',
+  timeout: 60,
+  max_attempts: 1,
+};
 const stamp = { at: Date.now(), random: 0.5 };
 
 const one = (): void => {
@@ -17,8 +25,18 @@ const one = (): void => {
   actor.on('*', () => void (effects += 1));
   actor.start();
   actor.send({
-    type: 'execution.accept', session_id, execution_id, command, args: {}, caller: { principal: 'p', client_id: null },
-    capability_id: 'cap_0', timeout_ms: 60_000, priority: 0, reserved: true, idempotency_key: null, ...stamp,
+    type: 'execution.accept',
+    session_id,
+    execution_id,
+    command,
+    args: {},
+    caller: { principal: 'p', client_id: null },
+    capability_id: 'cap_0',
+    timeout_ms: 60_000,
+    priority: 0,
+    reserved: true,
+    idempotency_key: null,
+    ...stamp,
   } as never);
   const accepted = actor.getSnapshot();
   JSON.stringify(accepted.context);

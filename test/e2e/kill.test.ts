@@ -1,0 +1,211 @@
+// limit: 300 s
+import { setTimeout as sleep } from 'node:timers/promises';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { isTerminalEvent, type Event } from '../../machines/event.ts';
+import { within } from '../support/mqtt-wire.ts';
+import { createRandom, createWorkspace, eventually, type Answer, type Json, type ServerProcess } from '../support/server.ts';
+import { watchMqtt, watchSse, type Witness } from './witness.ts';
+
+/** Promises 1 to 6 of the contract's section 10, as far as `kill -9` can break them; seen through HTTP and MQTT alone. */
+const test = suite('kill -9');
+
+const ROUNDS = Number(process.env['ARBOR_KILL_ROUNDS'] ?? 5);
+const SEED = Number(process.env['ARBOR_KILL_SEED'] ?? Date.now() % 1_000_000_000);
+const LANES = 6;
+/** Seconds; far beyond what a run takes, so that only those that are to time out do. */
+const TIMEOUT = 120;
+const ENDED = new Set(['completed', 'failed', 'cancelled', 'timed_out']);
+
+/** An accepted execution, as its caller knows it. */
+interface Accepted {
+  readonly execution_id: string;
+  /** What the caller was told of its end; null where it was only accepted. */
+  readonly end: Json | null;
+}
+
+/** What a caller with an idempotency key has sent, and the answer where one came. */
+interface Keyed {
+  readonly key: string;
+  readonly body: object;
+  readonly execution_id: string | null;
+}
+
+interface History {
+  readonly session: string;
+  readonly accepted: Accepted[];
+  readonly keyed: Keyed[];
+  /** The log as it was last read. */
+  log: readonly Event[];
+  refusals: number;
+}
+
+const bodyOf = (random: () => number, marker: string): { readonly body: object; readonly prefer: string } => {
+  const draw = random();
+  const async = 'respond-async';
+  if (draw < 0.1) return { body: { command: 'slow', args: { ms: Math.floor(random() * 40) }, timeout: TIMEOUT }, prefer: async };
+  if (draw < 0.15) return { body: { command: 'talk', args: { progress: 5, chunks: 3 }, timeout: TIMEOUT }, prefer: async };
+  if (draw < 0.18) return { body: { command: 'slow', args: { ms: 600_000 }, timeout: 1 + random() }, prefer: async };
+  const body = { command: 'no-op', args: { value: marker }, timeout: TIMEOUT };
+  return { body, prefer: draw < 0.6 ? 'wait=20' : async };
+};
+
+/** Calls one after the other until the server is gone. */
+const runLane = async (server: ServerProcess, history: History, random: () => number, lane: string): Promise<void> => {
+  for (let n = 0; ; n += 1) {
+    const marker = `${lane}.${n}`;
+    const { body, prefer } = bodyOf(random, marker);
+    const key = random() < 0.3 ? `key-${marker}` : null;
+    const sent = key === null ? body : { ...body, idempotency_key: key };
+    let answer: Answer;
+    try {
+      answer = await server.execute(history.session, sent, prefer);
+    } catch {
+      // Killed before the answer: accepted or not, and either is right.
+      if (key !== null) history.keyed.push({ key, body, execution_id: null });
+      return;
+    }
+    if (answer.status === 503) {
+      history.refusals += 1;
+      await sleep(50);
+      continue;
+    }
+    assert.ok(answer.status === 200 || answer.status === 202, `${answer.status} ${answer.text}`);
+    const { execution_id } = answer.body as { execution_id: string };
+    history.accepted.push({ execution_id, end: answer.status === 200 ? answer.body : null });
+    if (key !== null) history.keyed.push({ key, body, execution_id });
+  }
+};
+
+const texts = (events: readonly Event[]): string[] => events.map((event) => JSON.stringify(event));
+
+/** Promises 2 and 3: the log is dense, has grown at its end alone, and holds what anybody saw. */
+const checkLog = (log: readonly Event[], before: readonly Event[], witnesses: readonly Witness[]): void => {
+  for (const [index, { seq }] of log.entries()) if (seq !== index + 1) assert.is(seq, index + 1, 'the log is dense from 1');
+  const written = texts(log);
+  assert.equal(written.slice(0, before.length), texts(before), 'what was read before the kill is read alike after it');
+  for (const { name, seen } of witnesses) {
+    const forgotten = seen.filter((event) => written[event.seq - 1] !== JSON.stringify(event));
+    assert.equal(forgotten, [], `over ${name} was seen what the log does not have`);
+    for (const [index, { seq }] of seen.entries())
+      if (index > 0) assert.is(seq, (seen[index - 1]?.seq ?? 0) + 1, `${name} saw each event once, in order`);
+  }
+};
+
+/** Promise 4: whatever the `after`, replay is the rest of the log. */
+const checkReplay = async (server: ServerProcess, { session, log }: History, random: () => number): Promise<void> => {
+  for (const after of [0, Math.floor(random() * log.length), log.length - 1, log.length]) {
+    const replayed = await server.events(session, after);
+    assert.equal(texts(replayed.slice(0, log.length - after)), texts(log.slice(after)), `replay after ${after}`);
+  }
+  const after = Math.floor(random() * log.length);
+  const stream = await watchSse(server, session, server.key, after);
+  await eventually('the stream has caught up', () => stream.seen.length >= log.length - after);
+  stream.end();
+  await within('end of the stream', stream.over);
+  assert.equal(texts(stream.seen.slice(0, log.length - after)), texts(log.slice(after)), `the stream after ${after}`);
+};
+
+/** Promise 1: what was answered with 2xx is there, and what was told of its end is still so. */
+const checkAccepted = async (server: ServerProcess, accepted: readonly Accepted[], log: readonly Event[]): Promise<void> => {
+  const queued = new Set(log.filter(({ type }) => type === 'execution_queued').map(({ data }) => data['execution_id']));
+  const lost = accepted.filter(({ execution_id }) => !queued.has(execution_id));
+  assert.equal(lost, [], 'every execution answered with 2xx is in the log');
+  for (const { execution_id, end } of accepted.slice(-40)) {
+    const { status, body, text } = await server.call('GET', `/v1/executions/${execution_id}`);
+    assert.is(status, 200, text);
+    if (end === null) continue;
+    assert.equal({ status: body.status, result: body.result }, { status: end.status, result: end.result });
+  }
+};
+
+/** The same key again: the same execution, or, where nobody knows whether it was accepted, one and only one. */
+const checkKeys = async (server: ServerProcess, { session, keyed }: History): Promise<void> => {
+  for (const { key, body, execution_id } of keyed.slice(-30)) {
+    const again = { ...body, idempotency_key: key };
+    const first = await server.execute(session, again);
+    const second = await server.execute(session, again);
+    const ids = [first, second].map((answer) => answer.body.execution_id as string);
+    assert.equal(ids, [execution_id ?? ids[0], execution_id ?? ids[0]], first.text);
+    const changed = await server.execute(session, { ...again, priority: 7 });
+    assert.is(changed.status, 409, changed.text);
+  }
+};
+
+/** Promise 5: every execution in the log has ended, once. */
+const checkEnds = (log: readonly Event[]): void => {
+  const ends = new Map<unknown, number>();
+  for (const { type, data } of log) {
+    const id = data['execution_id'];
+    if (type === 'execution_queued') ends.set(id, ends.get(id) ?? 0);
+    if (isTerminalEvent(type)) ends.set(id, (ends.get(id) ?? 0) + 1);
+  }
+  assert.equal([...ends].filter(([, count]) => count !== 1), [], 'every execution has one terminal event');
+};
+
+const listExecutions = async (server: ServerProcess, session: string): Promise<Json[]> => {
+  const all: Json[] = [];
+  for (let next: string | null = ''; next !== null; ) {
+    const after: string = next === '' ? '' : `&after=${next}`;
+    const { body } = await server.call('GET', `/v1/sessions/${session}/executions?limit=1000${after}`);
+    all.push(...body.items);
+    next = body.next as string | null;
+  }
+  return all;
+};
+
+test(`${ROUNDS} rounds of load, kill and restart keep every promise`, async () => {
+  process.stdout.write(`seed ${SEED} (ARBOR_KILL_SEED)\n`);
+  const random = createRandom(SEED);
+  await using space = createWorkspace();
+  const config = space.config({ commands: ['no-op', 'slow', 'talk'], limits: { drain: 5 } });
+  let server = await space.serve({ config });
+  const registration = await server.open();
+  const history: History = { session: registration.session_id, accepted: [], keyed: [], log: [], refusals: 0 };
+
+  for (let round = 1; round <= ROUNDS; round += 1) {
+    const { seq: from } = (await server.call('GET', `/v1/sessions/${history.session}`)).body;
+    const witnesses = [
+      await watchSse(server, history.session, registration.client_token, from),
+      await watchMqtt(server, registration),
+    ];
+    const known = history.accepted.length;
+    const lanes = Array.from({ length: LANES }, (_, lane) => runLane(server, history, random, `${round}.${lane}`));
+    const load = Promise.all(lanes);
+    // A lane that fails must not end the process before the test can say why.
+    load.catch(() => undefined);
+    await eventually('load', () => history.accepted.length > known + LANES);
+    await sleep(Math.floor(random() * 800));
+    await server.kill();
+    await within('end of the load', load);
+    await within('end of the witnesses', Promise.all(witnesses.map(({ over }) => over)), 30_000);
+    assert.ok(witnesses.every(({ seen }) => seen.length > 0), 'the witnesses saw something');
+
+    server = await space.serve({ config });
+    const log = await server.events(history.session);
+    checkLog(log, history.log, witnesses);
+    history.log = log;
+    await checkAccepted(server, history.accepted, log);
+    await checkReplay(server, history, random);
+    await checkKeys(server, history);
+  }
+
+  let executions: Json[] = [];
+  await eventually('the end of every execution', async () => {
+    executions = await listExecutions(server, history.session);
+    return executions.every(({ status }) => ENDED.has(status as string));
+  });
+  const log = await server.events(history.session);
+  checkLog(log, history.log, []);
+  checkEnds(log);
+  const there = new Set(executions.map(({ execution_id }) => execution_id as string));
+  assert.equal(history.accepted.filter(({ execution_id }) => !there.has(execution_id)), []);
+  const markers = executions.filter(({ command }) => command === 'no-op').map(({ args }) => args.value as string);
+  assert.is(new Set(markers).size, markers.length, 'nothing was accepted twice');
+  const unexpected = executions.filter(({ command, args, status }) => args.ms === 600_000 && status !== 'timed_out' && command === 'slow');
+  assert.equal(unexpected.filter(({ status, attempts }) => status !== 'failed' || attempts < 3), [], 'what waits for ever times out');
+  process.stdout.write(`${ROUNDS} kills, ${history.accepted.length} accepted, ${log.length} events, ${history.refusals} refused\n`);
+  assert.is(await server.stop(), 0);
+});
+
+test.run();
