@@ -98,7 +98,11 @@ export const openLane = ({ threads, task, startMs, onReady, onEnd, onGone, on }:
     { deadlineMs: startMs },
   );
 
-  const running = (): Attempt | null => attempts.get((claimed(words) - 1) | 0) ?? null;
+  /** Runs end in order, so it is the first of those that have not. */
+  const running = (): Attempt | null => {
+    for (const [n, attempt] of attempts) return n === claimed(words) ? null : attempt;
+    return null;
+  };
 
   const takeBack = (): Attempt[] => {
     const back: Attempt[] = [];

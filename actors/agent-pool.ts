@@ -152,6 +152,7 @@ export const createAgentPool = (options: AgentPoolOptions): AgentPool => {
     else requeue(lane.takeBack());
     settled(attempt);
     if (attempt.lane === null) return;
+    held.add(attempt.lane);
     attempt.lane.abort(attempt, reason);
     attempt.grace = null;
     endAfterGrace(attempt, `the handler was to end (${reason})`);

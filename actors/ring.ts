@@ -1,6 +1,6 @@
 import { addressKey, addressOf, executionAddress } from '../machines/address.ts';
 import { problem } from '../machines/error.ts';
-import type { ExecutionId } from '../machines/id.ts';
+import type { ClientId } from '../machines/id.ts';
 import type { Envelope } from '../machines/message.ts';
 import { INBOX_FILTER, inboxTopic } from '../machines/topic.ts';
 import type { Bus } from '../brokers/bus.ts';
@@ -22,7 +22,7 @@ import type { ShardLimits } from './shard-messages.ts';
 import { SHARD_LIMITS } from './shard-messages.ts';
 import { createSqliteReads } from './sqlite-reads.ts';
 import { createSupervisor, type SupervisorLimits } from './supervisor.ts';
-import type { ReleasedEvent, Readiness, System } from './system.ts';
+import type { PresumedClient, ReleasedEvent, Readiness, System } from './system.ts';
 import type { KeyStore } from './journal.ts';
 
 export interface RingOptions {
@@ -66,6 +66,8 @@ export const createRing = async (options: RingOptions): Promise<Ring> => {
   const mentions = createMentions();
   const listeners = new Set<(event: ReleasedEvent) => void>();
   const cutters = new Set<(client: string) => void>();
+  const presumed: PresumedClient[] = [];
+  let started = false;
   let readOnly: string | null = null;
   let draining = false;
 
@@ -125,12 +127,14 @@ export const createRing = async (options: RingOptions): Promise<Ring> => {
   /** What an actor waited for outside the ring when its shard began anew (ring, rule 6). */
   const resume = (key: string, waits: string): void => {
     const { session, id } = addressOf(key);
-    const [what, value] = waits.split(':') as [string, string];
-    if (what === 'enqueue') {
+    const [what, value] = waits.split(':');
+    if (what === 'presence') {
+      if (!started) presumed.push({ session_id: session, client_id: id as ClientId });
+    } else if (what === 'enqueue') {
       agents.enqueue(id, { session }, Number(value));
     } else if (what === 'run' && !agents.has(id, Number(value))) {
       report(
-        id as ExecutionId,
+        id,
         { session },
         {
           type: 'execution.fail',
@@ -232,6 +236,7 @@ export const createRing = async (options: RingOptions): Promise<Ring> => {
 
   try {
     await supervisor.start();
+    started = true;
   } catch (error) {
     await close(0);
     throw error;
@@ -268,6 +273,7 @@ export const createRing = async (options: RingOptions): Promise<Ring> => {
       cutters.add(listener);
       return () => void cutters.delete(listener);
     },
+    presumedAttached: () => presumed,
     readiness: (): Readiness => {
       if (draining) return { ready: false, state: 'draining', detail: 'the server is draining' };
       if (readOnly !== null) return { ready: false, state: 'read_only', detail: readOnly };

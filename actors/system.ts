@@ -1,6 +1,6 @@
 import type { Bus } from '../brokers/bus.ts';
 import type { Answer } from '../machines/effect.ts';
-import type { IdKind, Id } from '../machines/id.ts';
+import type { ClientId, IdKind, Id, SessionId } from '../machines/id.ts';
 import type { Envelope } from '../machines/message.ts';
 import type { Agents } from './agents.ts';
 import type { Reads } from './reads.ts';
@@ -12,6 +12,11 @@ export interface ReleasedEvent {
   readonly type: string;
   readonly subject: string;
   readonly json: string;
+}
+
+export interface PresumedClient {
+  readonly session_id: SessionId;
+  readonly client_id: ClientId;
 }
 
 export type Readiness =
@@ -43,6 +48,11 @@ export interface System {
   onEvent(listener: (event: ReleasedEvent) => void): () => void;
   /** Calls when a client's right to be connected has ended, after its last event was published. */
   onCut(listener: (client: string) => void): () => void;
+  /**
+   * Clients that were attached when the last process ended, as the shards found them at the start: whether they come
+   * back is for the gateway to see.
+   */
+  presumedAttached(): readonly PresumedClient[];
   readiness(): Readiness;
   /** Drains within `graceMs` and ends every thread. */
   close(graceMs?: number): Promise<void>;

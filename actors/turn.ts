@@ -1,4 +1,5 @@
 import type { Answer, Effect } from '../machines/effect.ts';
+import { ERRORS } from '../machines/error.ts';
 import { timestamp, type Event } from '../machines/event.ts';
 import type { Envelope, RequestRef } from '../machines/message.ts';
 import type { Hosted, Standing } from './hosted.ts';
@@ -111,7 +112,9 @@ export const createTurn = (at: number, sources: TurnSources): Turn => {
       if (request === undefined || answered.has(request.id)) return;
       answered.add(request.id);
       replies.push([request.id, answer]);
-      if (request.repeat_key !== undefined) rememberIt(resident, request.repeat_key, JSON.stringify(answer));
+      // What may succeed when it is asked again is not an answer for ever.
+      const final = answer.ok || !ERRORS[answer.problem.code].retry;
+      if (request.repeat_key !== undefined && final) rememberIt(resident, request.repeat_key, JSON.stringify(answer));
     },
     again: (request, answer) => void replies.push([request.id, answer]),
     remember: rememberIt,

@@ -45,7 +45,11 @@ const open = (blank: ClientContext, { session_id, client, at }: Of<'client.open'
   return { change: opened, effects: [fact({ ...blank, ...opened }, 'joined', { type, name, principal })] };
 };
 
+/** What it waits for while it is attached: somebody outside the ring sees whether its connection is still there. */
+const PRESENCE = 'presence';
+
 const attach = (context: ClientContext): Now => ({
+  change: { waits: PRESENCE },
   effects: [
     tellSession(context, { type: 'client.presence', client_id: context.client_id, attached: true }),
     standing(context, 'attached'),
@@ -53,6 +57,7 @@ const attach = (context: ClientContext): Now => ({
 });
 
 const detach = (context: ClientContext): Now => ({
+  change: { waits: null },
   effects: [
     fact(context, 'detached'),
     tellSession(context, { type: 'client.presence', client_id: context.client_id, attached: false }),
@@ -62,7 +67,7 @@ const detach = (context: ClientContext): Now => ({
 
 /** Its last event goes out before its connections are cut, so that it hears of it itself. */
 const leave = (context: ClientContext, { at }: Of<'client.leave'>): Now => ({
-  change: { left_at: at },
+  change: { left_at: at, waits: null },
   effects: [
     fact(context, 'left'),
     { type: 'cut', client_id: context.client_id },
@@ -72,7 +77,7 @@ const leave = (context: ClientContext, { at }: Of<'client.leave'>): Now => ({
 });
 
 /** `session_closed` or `session_expired` has told everybody, and the session itself has cut the connections. */
-const leaveWithSession = (_: ClientContext, { at }: Of<'client.leave'>): Now => ({ change: { left_at: at } });
+const leaveWithSession = (_: ClientContext, { at }: Of<'client.leave'>): Now => ({ change: { left_at: at, waits: null } });
 
 /** The actor itself was given up: nobody may stay connected on its behalf. */
 export const clientFailure = (context: ClientContext): readonly Effect[] =>

@@ -79,7 +79,11 @@ export const createGateway = async (options: GatewayOptions): Promise<Gateway> =
   const limits = Object.freeze({ ...DEFAULT_GATEWAY_LIMITS, ...options.limits });
   const register = options.register ?? new Registry();
   const facts = createFacts(system);
-  const presence = createPresence({ system, graceMs: limits.graceMs });
+  const presence = createPresence({
+    system,
+    graceMs: limits.graceMs,
+    presumed: system.presumedAttached(),
+  });
   const waits = createWaits(system);
   const cuts = createCuts();
   const slots = createSlots(limits.streams);

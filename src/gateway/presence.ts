@@ -29,6 +29,8 @@ export interface PresenceOptions {
   readonly system: Pick<System, 'tell' | 'now'>;
   /** Milliseconds; default 60,000. */
   readonly graceMs: number;
+  /** Who was attached when the last process ended: they have the grace time to come back. Default nobody. */
+  readonly presumed?: readonly PresentClient[];
   /** Calls `sweep` every `ms`; returns the way to end it. Default `setInterval`. */
   readonly every?: (task: () => void, ms: number) => () => void;
 }
@@ -48,8 +50,18 @@ const interval = (task: () => void, ms: number): (() => void) => {
   return () => clearInterval(timer);
 };
 
-export const createPresence = ({ system, graceMs, every = interval }: PresenceOptions): Presence => {
-  const entries = new Map<ClientId, Entry>();
+export const createPresence = ({
+  system,
+  graceMs,
+  presumed = [],
+  every = interval,
+}: PresenceOptions): Presence => {
+  const entries = new Map<ClientId, Entry>(
+    presumed.map(({ client_id, session_id }) => [
+      client_id,
+      { session: session_id, connections: 0, seenAt: system.now(), told: true },
+    ]),
+  );
 
   const tell = (id: ClientId, { session }: Entry, type: 'client.attach' | 'client.detach'): boolean =>
     system.tell({ to: clientAddress(session, id), message: { type } });

@@ -1,6 +1,7 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { Ring } from '../../actors/ring.ts';
+import { clientAddress, sessionAddress } from '../../machines/address.ts';
 import { SILENT } from '../../actors/observer.ts';
 import { counterAddress } from '../support/machines.ts';
 import { askCounter, eventsOf, openCounter, startRing, temporaryDirectory, until } from '../support/ring.ts';
@@ -157,6 +158,24 @@ test('a deadline survives a restart and is not early', async () => {
   });
   assert.is(woken.length, 1);
   assert.ok((woken[0]?.data.at as number) >= armed + 400);
+  await second.close(1_000);
+  await remove();
+});
+
+test('clients that were attached when the process ended are presumed so by the next', async () => {
+  const { directory, remove } = await temporaryDirectory();
+  const first = await startRing(directory);
+  const session_id = first.newId('session');
+  const client_id = first.newId('client');
+  const client = { client_id, type: 'cli', name: null, principal: 'p', token_hash: '', capabilities: [] };
+  const root_capability_id = first.newId('capability');
+  const open = { type: 'session.open', session_id, owner: 'p', ttl_ms: 60_000, root_capability_id, client };
+  assert.is(code(await first.ask({ to: sessionAddress(session_id), fresh: true, message: open })), 'ok');
+  assert.is(code(await first.ask({ to: clientAddress(session_id, client_id), message: { type: 'client.attach' } })), 'ok');
+  assert.equal(first.presumedAttached(), []);
+  await first.close(1_000);
+  const second = await startRing(directory);
+  assert.equal(second.presumedAttached(), [{ session_id, client_id }]);
   await second.close(1_000);
   await remove();
 });

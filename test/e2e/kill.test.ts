@@ -4,7 +4,15 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { isTerminalEvent, type Event } from '../../machines/event.ts';
 import { within } from '../support/mqtt-wire.ts';
-import { createRandom, createWorkspace, eventually, type Answer, type Json, type ServerProcess } from '../support/server.ts';
+import {
+  createRandom,
+  createWorkspace,
+  eventually,
+  type Answer,
+  type Json,
+  type ServerProcess,
+  type Workspace,
+} from '../support/server.ts';
 import { watchMqtt, watchSse, type Witness } from './witness.ts';
 
 /** Promises 1 to 6 of the contract's section 10, as far as `kill -9` can break them; seen through HTTP and MQTT alone. */
@@ -45,7 +53,7 @@ const bodyOf = (random: () => number, marker: string): { readonly body: object; 
   const async = 'respond-async';
   if (draw < 0.1) return { body: { command: 'slow', args: { ms: Math.floor(random() * 40) }, timeout: TIMEOUT }, prefer: async };
   if (draw < 0.15) return { body: { command: 'talk', args: { progress: 5, chunks: 3 }, timeout: TIMEOUT }, prefer: async };
-  if (draw < 0.18) return { body: { command: 'slow', args: { ms: 600_000 }, timeout: 1 + random() }, prefer: async };
+  if (draw < 0.16) return { body: { command: 'slow', args: { ms: 600_000 }, timeout: 1 + random() }, prefer: async };
   const body = { command: 'no-op', args: { value: marker }, timeout: TIMEOUT };
   return { body, prefer: draw < 0.6 ? 'wait=20' : async };
 };
@@ -154,11 +162,20 @@ const listExecutions = async (server: ServerProcess, session: string): Promise<J
   return all;
 };
 
+/** Recovery itself is killed: the next start has the same work before it. */
+const killWhileStarting = async (space: Workspace, config: string, random: () => number): Promise<void> => {
+  const flags = ['--data', 'data', '--http', '127.0.0.1:0', '--mqtt', '127.0.0.1:0', '--config', config];
+  const starting = space.arbor(['serve', ...flags]);
+  await sleep(Math.floor(200 + random() * 1_000));
+  starting.child.kill('SIGKILL');
+  await starting.ended();
+};
+
 test(`${ROUNDS} rounds of load, kill and restart keep every promise`, async () => {
   process.stdout.write(`seed ${SEED} (ARBOR_KILL_SEED)\n`);
   const random = createRandom(SEED);
   await using space = createWorkspace();
-  const config = space.config({ commands: ['no-op', 'slow', 'talk'], limits: { drain: 5 } });
+  const config = space.config({ commands: ['no-op', 'slow', 'talk'], agents: { threads: 4 }, limits: { drain: 5 } });
   let server = await space.serve({ config });
   const registration = await server.open();
   const history: History = { session: registration.session_id, accepted: [], keyed: [], log: [], refusals: 0 };
@@ -181,6 +198,7 @@ test(`${ROUNDS} rounds of load, kill and restart keep every promise`, async () =
     await within('end of the witnesses', Promise.all(witnesses.map(({ over }) => over)), 30_000);
     assert.ok(witnesses.every(({ seen }) => seen.length > 0), 'the witnesses saw something');
 
+    if (round === 2) await killWhileStarting(space, config, random);
     server = await space.serve({ config });
     const log = await server.events(history.session);
     checkLog(log, history.log, witnesses);

@@ -182,6 +182,7 @@ export const createTestSystem = (bus: Bus = createMemoryBus()): TestSystem => {
       cutters.add(listener);
       return () => void cutters.delete(listener);
     },
+    presumedAttached: () => [],
     readiness: () => readiness,
     setReadiness: (next) => {
       readiness = next;

@@ -7,7 +7,7 @@ const test = suite('presence');
 
 const CLIENT = { client_id: 'cli_1', session_id: 'ses_1' } as const;
 
-const stage = (accepts = () => true) => {
+const stage = (accepts = () => true, presumed: readonly (typeof CLIENT)[] = []) => {
   let now = 0;
   const told: string[] = [];
   const presence = createPresence({
@@ -20,6 +20,7 @@ const stage = (accepts = () => true) => {
       },
     },
     graceMs: 60_000,
+    presumed,
     every: () => () => {},
   });
   return { presence, told, pass: (ms: number) => void (now += ms) };
@@ -59,6 +60,19 @@ test('a connection attaches as long as it lasts, and for the grace time after', 
   pass(1);
   presence.sweep();
   assert.equal(told, ['client.attach', 'client.detach']);
+});
+
+test('who was attached when the last process ended has the grace time to come back', () => {
+  const gone = stage(undefined, [CLIENT]);
+  gone.pass(60_000);
+  gone.presence.sweep();
+  assert.equal(gone.told, ['client.detach']);
+  const back = stage(undefined, [CLIENT]);
+  back.pass(59_999);
+  back.presence.touch(CLIENT);
+  back.pass(59_999);
+  back.presence.sweep();
+  assert.equal(back.told, []);
 });
 
 test('a full inbox is tried again', () => {
