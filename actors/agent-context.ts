@@ -82,7 +82,10 @@ export const openContext = (options: ContextOptions): OpenContext => {
   };
 
   const exceed = (): ProblemError => {
-    const error = new ProblemError('output_exceeded', `${command.facts.name} may write ${command.maxOutput} bytes of output`);
+    const error = new ProblemError(
+      'output_exceeded',
+      `${command.facts.name} may write ${command.maxOutput} bytes of output`,
+    );
     if (doomed === null) {
       doomed = error.problem;
       pool.call('doom', n, error.problem).catch(lost);
@@ -147,8 +150,7 @@ export const openContext = (options: ContextOptions): OpenContext => {
       log ??= createLineLog((lines, dropped) => void pool.call('log', n, lines, dropped).catch(lost));
       log.add(message, fields);
     },
-    artifact: (name, content, mediaType = DEFAULT_MEDIA_TYPE) =>
-      unwatched(writeArtifactOf(name, content, mediaType)),
+    artifact: (name, content, mediaType = DEFAULT_MEDIA_TYPE) => unwatched(writeArtifactOf(name, content, mediaType)),
   };
 
   return {

@@ -35,7 +35,9 @@ export interface LaneOptions {
   /** The thread is gone. `running` had begun and not ended; `unbegun` had not. */
   readonly onGone: (lane: Lane, reason: string, running: Attempt | null, unbegun: readonly Attempt[]) => void;
   /** What a running attempt's thread calls, `attempt` in place of its number. */
-  readonly on: { readonly [Name in keyof PoolMethods]: (lane: Lane, attempt: Attempt, ...args: Rest<PoolMethods[Name]>) => void };
+  readonly on: {
+    readonly [Name in keyof PoolMethods]: (lane: Lane, attempt: Attempt, ...args: Rest<PoolMethods[Name]>) => void;
+  };
 }
 
 type Rest<Method> = Method extends (n: number, ...args: infer Args) => void ? Args : never;

@@ -34,11 +34,21 @@ const MAX_DETAIL = 500;
  * Runs handlers on threads, one at a time on each. What is waiting is in the pool and not in the threads, except for a
  * few milliseconds of work, and that can be taken back until it begins.
  *
- * Runs and their ends travel as texts beside Comlink, which the rest of a handler's context uses: a call takes it 17 µs
- * of the main thread even when pipelined, a text and its share of a batch 2 to 4 µs.
+ * Runs and their ends travel as texts beside Comlink, which carries the rest of a handler's context and all control.
+ * Main thread's time of a run that does nothing, 256 in flight, 2 cores: 3 µs this way; 12 µs as a Comlink call (41 µs
+ * one at a time); 12 to 24 µs as a Piscina task that can be aborted, whatever its atomics.
  */
 export const createAgentPool = (options: AgentPoolOptions): AgentPool => {
-  const { report, onLog, graceMs, maxHeapMb, hardHeapMb, startMs, threads: count, ...settings } = agentPoolSettings(options);
+  const {
+    report,
+    onLog,
+    graceMs,
+    maxHeapMb,
+    hardHeapMb,
+    startMs,
+    threads: count,
+    ...settings
+  } = agentPoolSettings(options);
   const { modules, roots, artifacts } = settings;
   const estimate = createEstimate();
   const queue = createAgentQueue();
@@ -200,15 +210,18 @@ export const createAgentPool = (options: AgentPoolOptions): AgentPool => {
     failures += 1;
     ready.reject(new Error(reason));
     const born = generation;
-    const again = setTimeout(() => {
-      restarts.delete(again);
-      // Piscina starts no more workers once one has failed before it was up; with all down, a new pool is the cure.
-      if (born === generation && readyThreads() === 0) {
-        generation += 1;
-        threads.rebuild();
-      }
-      open();
-    }, fullJitter(failures, Math.random(), RESTART));
+    const again = setTimeout(
+      () => {
+        restarts.delete(again);
+        // Piscina starts no more workers once one has failed before it was up; with all down, a new pool is the cure.
+        if (born === generation && readyThreads() === 0) {
+          generation += 1;
+          threads.rebuild();
+        }
+        open();
+      },
+      fullJitter(failures, Math.random(), RESTART),
+    );
     restarts.add(again);
   };
 
@@ -324,7 +337,16 @@ export const createAgentPool = (options: AgentPoolOptions): AgentPool => {
         halt(before, 'cancelled');
       }
       const since = stopwatch();
-      const attempt: Attempt = { run, place, since, expectedMs: 0, stopped: false, doom: null, grace: null, lane: null };
+      const attempt: Attempt = {
+        run,
+        place,
+        since,
+        expectedMs: 0,
+        stopped: false,
+        doom: null,
+        grace: null,
+        lane: null,
+      };
       attempts.set(execution_id, attempt);
       pending.push(attempt);
       schedule();
@@ -351,6 +373,7 @@ export const createAgentPool = (options: AgentPoolOptions): AgentPool => {
       for (const attempt of attempts.values()) if (attempt.lane === null) settled(attempt);
       await idleWithin(last);
       forced = true;
+      ready.reject(new Error('the pool was closed'));
       clearInterval(ticker);
       for (const timer of restarts) clearTimeout(timer);
       for (const attempt of attempts.values()) settled(attempt);

@@ -74,14 +74,18 @@ export const createAgentQueue = (): AgentQueue => {
 
   return {
     add: (waiting) => {
-      const { execution, place: { session }, priority } = waiting;
+      const {
+        execution,
+        place: { session },
+        priority,
+      } = waiting;
       if (byExecution.has(execution)) return;
       byExecution.set(execution, waiting);
       let sessions = levels.get(priority);
       if (sessions === undefined) {
         sessions = createFifo();
         levels.set(priority, sessions);
-        order = [...order, priority].sort((a, b) => b - a);
+        order = [...order, priority].toSorted((a, b) => b - a);
       }
       let own = sessions.get(session);
       if (own === undefined) {

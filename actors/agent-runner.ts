@@ -119,7 +119,12 @@ export const createRunner = (options: RunnerOptions): Runner => {
       if (!claim(claims, n)) continue;
       const command = commands.get(run.command);
       if (command === undefined) {
-        send({ n, took_ms: 0, artifacts: [], ...fail(problem('unknown_command', `there is no command ${run.command}`)) });
+        send({
+          n,
+          took_ms: 0,
+          artifacts: [],
+          ...fail(problem('unknown_command', `there is no command ${run.command}`)),
+        });
         continue;
       }
       await perform(n, command, line);

@@ -1,4 +1,3 @@
-import type { Worker } from 'node:worker_threads';
 import { Piscina } from 'piscina';
 import { fileURLToPath } from 'node:url';
 import type { AgentTask } from './agent-messages.ts';
@@ -66,7 +65,7 @@ export const createAgentThreads = ({ threads, hardHeapMb, onError }: AgentThread
       return { ended, kill: () => abort.abort() };
     },
     usedMb: async (threadId) => {
-      const worker = (pool.threads as Worker[]).find((thread) => thread.threadId === threadId);
+      const worker = pool.threads.find((thread) => thread.threadId === threadId);
       if (worker === undefined) return null;
       try {
         const { total_heap_size, external_memory } = await worker.getHeapStatistics();

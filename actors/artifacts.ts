@@ -1,11 +1,11 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { mkdir, open, rename, rm } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import type { ArtifactInfo } from '../machines/command.ts';
 import { ProblemError } from '../machines/error.ts';
 
 /** Bytes of one artifact (contract, section 2, "Bounds"). */
-export const MAX_ARTIFACT_BYTES = 1024 ** 3;
+const MAX_ARTIFACT_BYTES = 1024 ** 3;
 /** The artifact that stands for a result too large to be inline; no handler may write one of this name. */
 export const RESULT_ARTIFACT = 'result';
 
@@ -17,7 +17,12 @@ const REFUSED = /[/\\\p{Cc}]|\.\.|^\.|^$/u;
 
 /** Throws `invalid_input` unless `name` is a plain file name of at most 128 characters. */
 export const checkArtifactName = (name: string): void => {
-  if (typeof name === 'string' && name.length <= MAX_NAME && Buffer.byteLength(name) <= MAX_NAME_BYTES && !REFUSED.test(name))
+  if (
+    typeof name === 'string' &&
+    name.length <= MAX_NAME &&
+    Buffer.byteLength(name) <= MAX_NAME_BYTES &&
+    !REFUSED.test(name)
+  )
     return;
   const expected = `a file name of 1 to ${MAX_NAME} characters without separators, '..' and a leading dot`;
   throw new ProblemError('invalid_input', `an artifact's name is not allowed`, {
@@ -76,7 +81,10 @@ export const writeArtifact = async (
     throw error;
   }
   await syncDirectory(own);
-  if (created !== undefined) await syncDirectory(directory);
+  if (created !== undefined) {
+    await syncDirectory(directory);
+    if (created !== own) await syncDirectory(dirname(created));
+  }
   return {
     name,
     bytes: bytes.byteLength,

@@ -116,7 +116,7 @@ const endpoint = (port: MessagePort, admit: (wire: Wire) => boolean): Endpoint =
       listeners.delete(listener);
     },
   };
-  return end as unknown as Endpoint;
+  return end;
 };
 
 type Calls = Record<string, (...args: unknown[]) => Promise<Answer>>;

@@ -1,7 +1,7 @@
 import cors from '@fastify/cors';
 import helmet from '@fastify/helmet';
 import Fastify, { type FastifyBaseLogger, type FastifyError, type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
-import { problem } from '../../machines/error.ts';
+import { problem, type Problem } from '../../machines/error.ts';
 import { decodeHttpRequest } from '../operations/http-request.ts';
 import type { Operation } from '../operations/operation.ts';
 import { OPERATION_TABLE, type OperationName } from '../operations/table.ts';
@@ -47,6 +47,8 @@ const API_HEADERS = Object.freeze({
   'x-content-type-options': 'nosniff',
 });
 const BEARER = /^Bearer +(\S+)$/i;
+const noObject = (): Problem =>
+  problem('invalid_input', 'the body is not a JSON object', { errors: [{ field: '', expected: 'a JSON object' }] });
 /** W3C Trace Context, section 3.2. */
 const TRACEPARENT = /^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$/;
 const METHODS = ['GET', 'POST', 'PUT', 'PATCH', 'DELETE'] as const;
@@ -144,13 +146,21 @@ export const createHttp = async (options: HttpOptions): Promise<FastifyInstance>
   });
 
   const serve = (name: OperationName, operation: Operation) => async (request: FastifyRequest, reply: FastifyReply) => {
+    const { body = {} } = request as { body?: unknown };
+    const isObject = typeof body === 'object' && body !== null && !Array.isArray(body);
     const input = decodeHttpRequest(operation, {
       params: request.params as Record<string, unknown>,
       query: request.query as Record<string, unknown>,
       prefer: request.headers['prefer'] as string | undefined,
-      body: request.body,
+      body: isObject ? body : {},
     });
     const source = sourceOf(request, reply);
+    if (operation.http.method === 'POST' && !isObject) {
+      // Sight comes before the body here as well: who may not see what the path names hears nothing else.
+      const authorised = await calls.authorise(name, input, source);
+      const isSeen = authorised.ok || authorised.problem.code === 'invalid_input';
+      return sendProblem(reply, isSeen ? noObject() : authorised.problem);
+    }
     if (operation.http.stream && request.method === 'GET' && wantsEventStream(request)) return eventSource(request, reply, input, source);
     return sendResult(request, reply, operation, await calls.call(name, input, source));
   };

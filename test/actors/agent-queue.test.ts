@@ -38,7 +38,7 @@ const createModel = () => {
       else own[1].push(waiting);
     },
     take: (): Waiting | null => {
-      const priority = [...levels.keys()].filter((each) => levels.get(each)?.length).sort((a, b) => b - a)[0];
+      const priority = [...levels.keys()].filter((each) => levels.get(each)?.length).toSorted((a, b) => b - a)[0];
       if (priority === undefined) return null;
       const sessions = levels.get(priority) ?? [];
       const turn = sessions.shift() as [string, Waiting[]];

@@ -21,10 +21,25 @@ const isRefused = (name: string): boolean => {
 };
 
 test('refuses names that lead elsewhere or that a file cannot have', () => {
-  const bad = ['', '.', '..', '../x', 'a/b', 'a\\b', '/etc/passwd', 'a..b', '.hidden', 'a\0b', 'a\nb', 'x'.repeat(129), '界'.repeat(67)];
+  const bad = [
+    '',
+    '.',
+    '..',
+    '../x',
+    'a/b',
+    'a\\b',
+    '/etc/passwd',
+    'a..b',
+    '.hidden',
+    'a\0b',
+    'a\nb',
+    'x'.repeat(129),
+    '界'.repeat(67),
+  ];
   for (const name of bad) assert.ok(isRefused(name), JSON.stringify(name));
   assert.ok(isRefused(undefined as never));
-  for (const name of ['report.txt', 'a b', 'bericht-ü.csv', 'x'.repeat(128), '-', '~']) assert.not(isRefused(name), name);
+  for (const name of ['report.txt', 'a b', 'bericht-ü.csv', 'x'.repeat(128), '-', '~'])
+    assert.not(isRefused(name), name);
 });
 
 test('whatever name is taken stays in the directory of its execution', () => {

@@ -3,7 +3,17 @@ import { z } from 'zod';
 import { defineCommand } from '../../../machines/command.ts';
 import { ProblemError } from '../../../machines/error.ts';
 
-const WAYS = ['exit', 'throw', 'retryable', 'problem', 'rejection', 'timer', 'left-behind', 'bad-result', 'bigint'] as const;
+const WAYS = [
+  'exit',
+  'throw',
+  'retryable',
+  'problem',
+  'rejection',
+  'timer',
+  'left-behind',
+  'bad-result',
+  'bigint',
+] as const;
 
 /** Fails in the way that it is asked to. */
 export default defineCommand({

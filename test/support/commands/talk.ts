@@ -23,7 +23,7 @@ export default defineCommand({
     let written = 0;
     for (let n = 1; n <= args.progress; n++) {
       progress((n / args.progress) * 100, `step ${n}`, { n });
-      if (args.pause_ms > 0) await sleep(args.pause_ms);
+      if (args.pause_ms > 0 && n < args.progress) await sleep(args.pause_ms);
     }
     for (let n = 0; n < args.chunks; n++) {
       const chunk = `${n}:`.padEnd(args.size - 1, '.').concat('\n');
