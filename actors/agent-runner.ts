@@ -64,7 +64,7 @@ export const createRunner = (options: RunnerOptions): Runner => {
   let leaving = false;
 
   const resultOf = async (command: Command, returned: unknown, opened: OpenContext): Promise<unknown> => {
-    const checked = command.result.safeParse(returned);
+    const checked = await command.result.safeParseAsync(returned);
     if (!checked.success) {
       const more = { errors: fieldErrors(checked.error, 'result').slice(0, 20) };
       throw new ProblemError('result_invalid', `${command.facts.name} returned what its schema forbids`, { more });
@@ -95,7 +95,7 @@ export const createRunner = (options: RunnerOptions): Runner => {
   };
 
   const perform = async (n: number, command: Command, [, session, run]: RunLine): Promise<void> => {
-    const checked = command.args.safeParse(run.args);
+    const checked = await command.args.safeParseAsync(run.args);
     if (!checked.success) {
       const more = { errors: fieldErrors(checked.error, 'args').slice(0, 20) };
       const invalid = problem('invalid_input', `arguments of ${run.command}`, more);

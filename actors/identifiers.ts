@@ -1,3 +1,4 @@
+import { randomFillSync } from 'node:crypto';
 import { V7Generator } from 'uuidv7';
 import { ID_PREFIXES, type Id, type IdKind } from '../machines/id.ts';
 
@@ -21,8 +22,23 @@ const base32 = (bytes: Uint8Array): string => {
   return text;
 };
 
+/** Random words drawn many at a time: a call into the system's source for each id would cost more than the id. */
+const pooledRandom = (): { nextUint32: () => number } => {
+  const pool = new Uint32Array(1_024);
+  let next = pool.length;
+  return {
+    nextUint32: () => {
+      if (next === pool.length) {
+        randomFillSync(pool);
+        next = 0;
+      }
+      return pool[next++] as number;
+    },
+  };
+};
+
 /** Draws ids: a UUIDv7 (RFC 9562) in base32 behind the prefix of its kind; strictly increasing within a thread. */
 export const createIdentifiers = (): (<K extends IdKind>(kind: K) => Id<K>) => {
-  const generator = new V7Generator();
+  const generator = new V7Generator(pooledRandom());
   return (kind) => `${ID_PREFIXES[kind]}_${base32(generator.generate().bytes)}` as Id<typeof kind>;
 };

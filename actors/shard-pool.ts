@@ -10,7 +10,7 @@ export interface ShardPoolOptions {
   /** Module that exports the `catalogue`. */
   readonly catalogue: string;
   readonly limits: ShardLimits;
-  /** Megabytes of old generation a worker may use. */
+  /** Megabytes of heap that a worker is meant to stay below. */
   readonly maxHeapMb: number;
   readonly connectJournal: () => MessagePort;
   readonly onOutput: (worker: number, output: ShardOutput) => void;
@@ -39,6 +39,8 @@ interface Running {
   readonly abort: AbortController;
 }
 
+const HARD_LIMIT = 4;
+
 export const createShardPool = (options: ShardPoolOptions): ShardPool => {
   const { workers, clockAnchor, catalogue, limits, maxHeapMb, connectJournal, onOutput, onEnd } = options;
   const running = new Map<number, Running>();
@@ -53,7 +55,8 @@ export const createShardPool = (options: ShardPoolOptions): ShardPool => {
       idleTimeout: Number.POSITIVE_INFINITY,
       atomics: 'disabled',
       concurrentTasksPerWorker: 1,
-      resourceLimits: { maxOldGenerationSizeMb: maxHeapMb },
+      // V8's own limit can end the whole process; the supervisor looks at the heap long before it is reached.
+      resourceLimits: { maxOldGenerationSizeMb: maxHeapMb * HARD_LIMIT },
     });
   let pool = build();
 

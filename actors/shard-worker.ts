@@ -1,9 +1,10 @@
+import { getHeapStatistics } from 'node:v8';
 import { receiveMessageOnPort } from 'node:worker_threads';
 import type { Catalogue } from '../machines/catalogue.ts';
 import { anchoredClock, stopwatch } from './clock.ts';
 import { createIdentifiers } from './identifiers.ts';
 import { createShardHost } from './shard-host.ts';
-import type { ShardInput, ShardTask } from './shard-messages.ts';
+import type { ShardInput, ShardOutput, ShardTask } from './shard-messages.ts';
 import type { JournalOutput } from './journal-messages.ts';
 
 /** A timer may not be set further ahead than this; it is set again when it comes. */
@@ -42,7 +43,8 @@ export default async ({ main, journal, clockAnchor, catalogue, limits, taking }:
   const take = (message: ShardInput): void => {
     if (message.type === 'inputs') return host.inputs(message.inputs);
     if (message.type === 'own') return host.own(message.shards);
-    main.postMessage({ type: 'pong', id: message.id, ...host.size() });
+    const heapMb = getHeapStatistics().used_heap_size / 2 ** 20;
+    main.postMessage({ type: 'pong', id: message.id, ...host.size(), heapMb } satisfies ShardOutput);
   };
 
   /**

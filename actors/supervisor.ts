@@ -17,7 +17,7 @@ export interface SupervisorLimits {
   readonly maxSeconds: number;
   /** How long a worker may take to start and to claim its shards; default 10,000 ms. */
   readonly startMs: number;
-  /** Megabytes of old generation a worker may use; default 1,024. */
+  /** Megabytes of heap at which a worker is replaced, seen at its heartbeats; default 1,024. */
   readonly maxHeapMb: number;
 }
 
@@ -30,6 +30,8 @@ const LIMITS: SupervisorLimits = {
   maxHeapMb: 1_024,
 };
 const KILL_MS = 5_000;
+/** Inputs that travel as one message at most: a shard begins before the last of many has been sent. */
+const BATCH = 32;
 
 export interface SupervisorOptions {
   readonly workers: number;
@@ -88,6 +90,7 @@ export const createSupervisor = (options: SupervisorOptions): Supervisor => {
       else if (child !== undefined) {
         child.unanswered = 0;
         observer.resident(worker, output.sessions, output.actors);
+        if (output.heapMb > limits.maxHeapMb) unresponsive(child);
       }
     },
     onEnd: (worker, reason, taking) => {
@@ -97,6 +100,9 @@ export const createSupervisor = (options: SupervisorOptions): Supervisor => {
       child?.runner.tell({ type: 'child.exited', reason, incarnation: child.runner.incarnation() });
     },
   });
+
+  const unresponsive = ({ runner }: Held): void =>
+    runner.tell({ type: 'child.unresponsive', incarnation: runner.incarnation() });
 
   const begin = async (worker: number, rebuild: boolean): Promise<void> => {
     if (rebuild) await pool.rebuild();
@@ -137,7 +143,7 @@ export const createSupervisor = (options: SupervisorOptions): Supervisor => {
       if (!child.shards.every((shard) => openShards.has(shard))) continue;
       if (child.unanswered >= limits.missed) {
         child.unanswered = 0;
-        child.runner.tell({ type: 'child.unresponsive', incarnation: child.runner.incarnation() });
+        unresponsive(child);
       } else {
         child.unanswered += 1;
         pool.send(worker, { type: 'ping', id: ping });
@@ -158,7 +164,7 @@ export const createSupervisor = (options: SupervisorOptions): Supervisor => {
   const flush = (): void => {
     const batches = outgoing;
     outgoing = new Map();
-    for (const [worker, inputs] of batches) pool.send(worker, { type: 'inputs', inputs });
+    for (const [worker, inputs] of batches) if (inputs.length > 0) pool.send(worker, { type: 'inputs', inputs });
   };
 
   return {
@@ -174,10 +180,14 @@ export const createSupervisor = (options: SupervisorOptions): Supervisor => {
       }),
     send: (shard, input) => {
       const worker = shard % workers;
-      if (outgoing.size === 0) queueMicrotask(flush);
+      // After the promises of this event-loop turn: whoever was answered asks again in the same batch.
+      if (outgoing.size === 0) setImmediate(flush);
       const batch = outgoing.get(worker);
       if (batch === undefined) outgoing.set(worker, [input]);
-      else batch.push(input);
+      else if (batch.push(input) >= BATCH) {
+        outgoing.set(worker, []);
+        pool.send(worker, { type: 'inputs', inputs: batch });
+      }
     },
     claimed: (shard) => {
       openShards.add(shard);

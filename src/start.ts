@@ -1,7 +1,9 @@
 import { mkdir } from 'node:fs/promises';
 import { destination } from 'pino';
 import { Registry } from 'prom-client';
-import { createAgentPool } from '../actors/agent-pool.ts';
+import type { AgentLogEntry } from '../actors/agent-options.ts';
+import { createAgentPool, type AgentPool } from '../actors/agent-pool.ts';
+import { StoreFailedError } from '../actors/journal.ts';
 import { createRing } from '../actors/ring.ts';
 import { createEmbeddedBroker } from '../brokers/embedded.ts';
 import { commandModules, loadCommands } from './commands/registry.ts';
@@ -9,7 +11,7 @@ import { loadConfig } from './config/config.ts';
 import { ConfigError } from './config/config-error.ts';
 import { credentialsFile, ensureOperator } from './gateway/credentials.ts';
 import { createGateway, type BoundAddress } from './gateway/gateway.ts';
-import { createLog } from './gateway/log.ts';
+import { createLog, type Log } from './gateway/log.ts';
 import { createMqttAccess } from './gateway/mqtt-access.ts';
 import { createObserver, observeQueues } from './gateway/runtime-metrics.ts';
 import { VERSION } from './version.ts';
@@ -38,6 +40,19 @@ export interface Server {
   /** Drains (`limits.drain`, 30 s by default) and ends everything. Idempotent. */
   close(graceMs?: number): Promise<void>;
 }
+
+/** The same error under the flag that would have to say something else. */
+const blame =
+  (flag: string) =>
+  (cause: Error): never => {
+    throw new ConfigError(flag, cause.message, { cause });
+  };
+
+/** What handlers and their pool have to say goes to the server's log. */
+const logged =
+  (log: Log) =>
+  ({ level, message, fields, source }: AgentLogEntry): void =>
+    log[level]({ ...fields, ...source }, message);
 
 const authority = ({ host, port }: BoundAddress): string => `${host.includes(':') ? `[${host}]` : host}:${port}`;
 
@@ -68,6 +83,7 @@ export const startServer = async (options: ServerOptions = {}): Promise<Server> 
     onCut: (client, reason) => log.info({ client, reason }, 'a connection was ended'),
   });
   started.defer(() => bus.close());
+  let agents: AgentPool | null = null as AgentPool | null;
   const ring = await createRing({
     bus,
     directory,
@@ -81,12 +97,15 @@ export const startServer = async (options: ServerOptions = {}): Promise<Server> 
         roots: config.roots,
         dataDirectory: directory,
         report,
-        onLog: (entry) => log.info(entry),
+        onLog: ({ level, message, fields, source }) => log[level]({ ...source, fields }, message),
       }),
+  }).catch((error: Error) => {
+    if (error instanceof StoreFailedError) blame('--data')(error);
+    throw error;
   });
   started.defer(() => ring.close(graceMs));
   observeQueues(register, ring.agents);
-  await ensureOperator(ring.keys, directory, ring.now());
+  await ensureOperator(ring.keys, directory, ring.now()).catch(blame('--data'));
   const gateway = await createGateway({
     system: ring,
     keys: ring.keys,
@@ -100,7 +119,8 @@ export const startServer = async (options: ServerOptions = {}): Promise<Server> 
     version: VERSION,
   });
   started.defer(() => gateway.close());
-  const addresses = await gateway.listen();
+  // Node says what it could not do as its `syscall`; the broker's error is one of its own.
+  const addresses = await gateway.listen().catch((error: NodeJS.ErrnoException) => blame(error.syscall === undefined ? '--mqtt' : '--http')(error));
 
   const running = started.move();
   return {

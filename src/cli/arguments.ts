@@ -90,7 +90,8 @@ export const mapArguments = (
   const set = (name: string, value: unknown): void => {
     const before = args[name];
     // Defined, not assigned: `__proto__` is a name like any other.
-    const next = Array.isArray(before) && Array.isArray(value) ? [...(before as unknown[]), ...(value as unknown[])] : value;
+    const next =
+      Array.isArray(before) && Array.isArray(value) ? [...(before as unknown[]), ...(value as unknown[])] : value;
     Object.defineProperty(args, name, { value: next, enumerable: true, configurable: true, writable: true });
   };
   const setText = (name: string, text: string): void => set(name, argumentValue(properties[name] ?? {}, text));
@@ -145,7 +146,8 @@ export const mapArguments = (
   for (const [index, word] of positional.entries()) {
     const last = free.at(-1);
     const name = free[index] ?? (last !== undefined && typesOf(properties[last] ?? {}).has('array') ? last : undefined);
-    if (name === undefined) return wrong(`${command} has no place for "${word}"; its arguments: ${known.join(', ') || 'none'}`);
+    if (name === undefined)
+      return wrong(`${command} has no place for "${word}"; its arguments: ${known.join(', ') || 'none'}`);
     setText(name, word);
   }
   return { ok: true, args };

@@ -1,4 +1,10 @@
-import { createMqttClient, createSessionClient, type Event, type FollowOptions, type HttpClient } from '../client/index.ts';
+import {
+  createMqttClient,
+  createSessionClient,
+  type Event,
+  type FollowOptions,
+  type HttpClient,
+} from '../client/index.ts';
 import type { ClientType } from '../../machines/capability.ts';
 
 /** One client of the demonstration: what it saw, and until when. */
@@ -73,7 +79,10 @@ export const joinDemo = async (
   onEvent: (event: Event) => void,
 ): Promise<DemoClient> => {
   const { session_id } = where;
-  const { client_id, client_token = '' } = await owner.clients.register({ session_id, client: { type, name: `demo-${type}` } });
+  const { client_id, client_token = '' } = await owner.clients.register({
+    session_id,
+    client: { type, name: `demo-${type}` },
+  });
   const client = createSessionClient({ url: where.http }, { session_id, client_id, client_token });
   const { seq: joinedAt } = await client.http.sessions.get({ session_id });
   const base = { label, client_id, joinedAt, onEvent };

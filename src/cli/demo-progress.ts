@@ -16,7 +16,15 @@ export const createDemoProgress = (labels: readonly string[], stream: NodeJS.Wri
       cliProgress.Presets.shades_classic,
     );
     const byLabel = new Map(labels.map((label) => [label, bars.create(100, 0, { label: label.padEnd(width) })]));
-    return { update: (label, progress) => byLabel.get(label)?.update(Math.round(progress)), end: () => bars.stop() };
+    let isOver = false;
+    return {
+      update: (label, progress) => byLabel.get(label)?.update(Math.round(progress)),
+      end: () => {
+        // Stopped twice, it would write over what came after it.
+        if (!isOver) bars.stop();
+        isOver = true;
+      },
+    };
   }
   const milestones = new Map(labels.map((label) => [label, createMilestones(50)]));
   return {

@@ -19,7 +19,10 @@ const say = (line = ''): void => void process.stdout.write(`${line}\n`);
 const readLog = async (client: HttpClient, session_id: string): Promise<Event[]> => {
   const log: Event[] = [];
   for (let after: number | null = 0; after !== null; ) {
-    const page: { readonly events: readonly Event[]; readonly next: number | null } = await client.events.list({ session_id, after });
+    const page: { readonly events: readonly Event[]; readonly next: number | null } = await client.events.list({
+      session_id,
+      after,
+    });
     log.push(...page.events);
     after = page.next;
   }
@@ -37,7 +40,12 @@ const filesOf = (result: unknown): number | null => {
   return null;
 };
 
-const show = async (http: string, ws: string, credentials: string, closing: (close: () => void) => void): Promise<number> => {
+const show = async (
+  http: string,
+  ws: string,
+  credentials: string,
+  closing: (close: () => void) => void,
+): Promise<number> => {
   const { api_key } = JSON.parse(await readFile(credentials, 'utf8')) as { api_key: string };
   const owner = createHttpClient({ url: http, token: api_key });
   const { session_id } = await owner.sessions.create({ client: { type: 'api', name: 'demo-owner' } });
@@ -46,11 +54,13 @@ const show = async (http: string, ws: string, credentials: string, closing: (clo
   const progress = createDemoProgress([CLI, WEB, API], process.stdout);
   closing(progress.end);
   const started: { execution: string | null } = { execution: null };
-  const onEvent = (label: string) => ({ type, data }: Event): void => {
-    if (started.execution !== null && data['execution_id'] !== started.execution) return;
-    if (type === 'execution_progress') progress.update(label, Number(data['progress']));
-    if (type === 'execution_completed') progress.update(label, 100);
-  };
+  const onEvent =
+    (label: string) =>
+    ({ type, data }: Event): void => {
+      if (started.execution !== null && data['execution_id'] !== started.execution) return;
+      if (type === 'execution_progress') progress.update(label, Number(data['progress']));
+      if (type === 'execution_completed') progress.update(label, 100);
+    };
   const where = { http, ws, session_id };
   const cli = await joinDemo(owner, where, { type: 'cli', label: CLI, transport: 'sse' }, onEvent(CLI));
   closing(cli.viewer.close);
@@ -70,7 +80,11 @@ const show = async (http: string, ws: string, credentials: string, closing: (clo
   await Promise.all(viewers.map((viewer) => viewer.reached(log.length)));
   progress.end();
   // What came after the log was read is in nobody's comparison.
-  const sights = viewers.map(({ label, joinedAt, seen }) => ({ label, joinedAt, seen: seen.filter(({ seq }) => seq <= log.length) }));
+  const sights = viewers.map(({ label, joinedAt, seen }) => ({
+    label,
+    joinedAt,
+    seen: seen.filter(({ seq }) => seq <= log.length),
+  }));
   const difference = differenceOf(log, sights);
 
   if (execution.status !== 'completed') {
@@ -78,9 +92,12 @@ const show = async (http: string, ws: string, credentials: string, closing: (clo
     return EXIT.failed;
   }
   const files = filesOf(await cli.client.result(execution_id));
-  say(`analyze read ${files === null ? 'the files' : `${files.toLocaleString('en-US')} files`} in ${seconds.toFixed(1)} s.`);
+  say(
+    `analyze read ${files === null ? 'the files' : `${files.toLocaleString('en-US')} files`} in ${seconds.toFixed(1)} s.`,
+  );
   await owner.sessions.close({ session_id });
-  for (const { label, seen, joinedAt } of sights) say(`  ${label} saw ${seen.length} events, from seq ${joinedAt + 1} on`);
+  for (const { label, seen, joinedAt } of sights)
+    say(`  ${label} saw ${seen.length} events, from seq ${joinedAt + 1} on`);
   if (difference !== null) {
     say(`The log does not agree with what they saw: ${difference}.`);
     return EXIT.failed;
@@ -106,6 +123,8 @@ export const demo = async (): Promise<number> => {
   const play = async (): Promise<number> => {
     const data = await mkdtemp(join(tmpdir(), 'arbor-demo-'));
     closings.push(() => rm(data, { recursive: true, force: true }));
+    // What the server logs would stand between the bars.
+    process.env['ARBOR_LOG_LEVEL'] ||= 'warn';
     const server = await startServer({ data, http: '127.0.0.1:0', mqtt: '127.0.0.1:0' });
     closings.push(() => server.close(1_000));
     return show(server.http, server.ws, server.credentials, (close) => closings.push(close));

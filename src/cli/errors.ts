@@ -28,7 +28,10 @@ export const isRefused = (error: unknown): boolean => {
 export const failureOf = (error: unknown, url: string): { readonly line: string; readonly code: number } => {
   if (error instanceof UsageError) return { line: oneLine(error.message, LINE), code: EXIT.usage };
   if (isRefused(error))
-    return { line: `nothing listens at ${url}; start the server with "arbor serve", or name it with --url`, code: EXIT.failed };
+    return {
+      line: `nothing listens at ${url}; start the server with "arbor serve", or name it with --url`,
+      code: EXIT.failed,
+    };
   if (error instanceof ProblemError) return { line: problemLine(error.problem), code: EXIT.failed };
   return { line: oneLine(error instanceof Error ? error.message : String(error), LINE), code: EXIT.failed };
 };

@@ -15,7 +15,10 @@ const shortData = ({ type, data, metadata }: Event): string => {
     return [...about, `${Math.round(Number(data['progress']))} %`, ...message].join(' ');
   }
   if (type === 'execution_output') return [...about, `${text(data['stream'])}:`, text(data['chunk'])].join(' ');
-  const problem = (data['error'] ?? data['problem']) as { readonly title?: string; readonly detail?: string } | null | undefined;
+  const problem = (data['error'] ?? data['problem']) as
+    | { readonly title?: string; readonly detail?: string }
+    | null
+    | undefined;
   if (problem) return [...about, `${problem.title ?? ''}: ${problem.detail ?? ''}`].join(' ');
   // What stands under "who" already.
   const said = new Set(['session_id', 'client_id', ...(type === 'client_joined' ? ['name'] : [])]);

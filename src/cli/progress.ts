@@ -28,7 +28,9 @@ const createLines = (label: string, stream: NodeJS.WritableStream): ProgressDisp
   return {
     update: (progress, message) => {
       if (!isMilestone(progress)) return;
-      stream.write(`${label} ${Math.round(progress)} %${message === null ? '' : ` ${oneLine(message, MESSAGE * 2)}`}\n`);
+      stream.write(
+        `${label} ${Math.round(progress)} %${message === null ? '' : ` ${oneLine(message, MESSAGE * 2)}`}\n`,
+      );
     },
     write: (to, text) => void to.write(text),
     end: () => undefined,
@@ -39,7 +41,14 @@ const CLEAR_LINE = '\r\u001b[2K';
 
 const createBar = (label: string, stream: NodeJS.WriteStream): ProgressDisplay => {
   const bar = new cliProgress.SingleBar(
-    { format: `${label} {bar} {percentage} %  {message}`, stream, hideCursor: true, clearOnComplete: true, barsize: 30, gracefulExit: false },
+    {
+      format: `${label} {bar} {percentage} %  {message}`,
+      stream,
+      hideCursor: true,
+      clearOnComplete: true,
+      barsize: 30,
+      gracefulExit: false,
+    },
     cliProgress.Presets.shades_classic,
   );
   bar.start(100, 0, { message: '' });

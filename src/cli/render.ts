@@ -10,22 +10,38 @@ const ROWS = 50;
 
 const isRow = (value: unknown): value is Row => typeof value === 'object' && value !== null && !Array.isArray(value);
 
-/** Numbers as `12,345`, nothing as nothing, and what is nested as JSON. */
+/** Numbers as `12,345`, nothing as nothing, lists of words with commas, and what else is nested as JSON. */
 const cell = (value: unknown): string => {
   if (value === null || value === undefined) return '';
   if (typeof value === 'number') return value.toLocaleString('en-US', { maximumFractionDigits: 3 });
+  if (Array.isArray(value) && value.every((item) => typeof item === 'string')) return oneLine(value.join(', '), CELL);
   return oneLine(typeof value === 'string' ? value : JSON.stringify(value), CELL);
 };
 
 const BARE = {
-  top: '', 'top-mid': '', 'top-left': '', 'top-right': '',
-  bottom: '', 'bottom-mid': '', 'bottom-left': '', 'bottom-right': '',
-  left: '', 'left-mid': '', mid: '', 'mid-mid': '', right: '', 'right-mid': '', middle: '  ',
+  top: '',
+  'top-mid': '',
+  'top-left': '',
+  'top-right': '',
+  bottom: '',
+  'bottom-mid': '',
+  'bottom-left': '',
+  'bottom-right': '',
+  left: '',
+  'left-mid': '',
+  mid: '',
+  'mid-mid': '',
+  right: '',
+  'right-mid': '',
+  middle: '  ',
 };
 
 /** Rows as a table without frames, so that other programs can read it too. Columns in the order of first appearance. */
 export const renderTable = (rows: readonly Row[], columns?: readonly string[]): string => {
-  const names = columns ?? [...new Set(rows.flatMap((row) => Object.keys(row)))];
+  // A column of objects would be a column of cut JSON; `--json` has it whole.
+  const names =
+    columns ??
+    [...new Set(rows.flatMap((row) => Object.keys(row)))].filter((name) => !rows.every((row) => isRow(row[name])));
   const shown = rows.slice(0, ROWS);
   const isNumeric = (name: string): boolean =>
     shown.some((row) => typeof row[name] === 'number') &&
@@ -61,8 +77,12 @@ export const renderResult = (value: unknown): string => {
     (typeof field === 'string' && (field.length > CELL || field.includes('\n')));
   const small = entries.filter(([, field]) => !isLarge(field));
   const width = Math.max(0, ...small.map(([name]) => name.length));
-  const parts = small.length === 0 ? [] : [small.map(([name, field]) => `${title(name).padEnd(width)}  ${cell(field)}`.trimEnd()).join('\n')];
-  for (const [name, field] of entries.filter(([, each]) => isLarge(each))) parts.push(`${title(name)}\n${indent(renderResult(field))}`);
+  const parts =
+    small.length === 0
+      ? []
+      : [small.map(([name, field]) => `${title(name).padEnd(width)}  ${cell(field)}`.trimEnd()).join('\n')];
+  for (const [name, field] of entries.filter(([, each]) => isLarge(each)))
+    parts.push(`${title(name)}\n${indent(renderResult(field))}`);
   return parts.join('\n\n');
 };
 

@@ -1,5 +1,12 @@
 import type { Execution } from '../operations/executions.ts';
-import { connect, createHttpClient, createSessionClient, errorOfExecution, resultOf, type SessionClient } from '../client/index.ts';
+import {
+  connect,
+  createHttpClient,
+  createSessionClient,
+  errorOfExecution,
+  resultOf,
+  type SessionClient,
+} from '../client/index.ts';
 import { mapArguments } from './arguments.ts';
 import { EXIT, problemLine, UsageError } from './errors.ts';
 import { onInterrupt } from './interrupt.ts';
@@ -21,7 +28,10 @@ export interface RunFlags {
 const NAME = 'arbor run';
 
 /** The client that runs the command, and how its work is tidied up. */
-const attach = async (settings: Settings, session: string | undefined): Promise<{ client: SessionClient; isNew: boolean; isOwn: boolean }> => {
+const attach = async (
+  settings: Settings,
+  session: string | undefined,
+): Promise<{ client: SessionClient; isNew: boolean; isOwn: boolean }> => {
   const { url, token } = settings;
   if (!token.startsWith('cli_')) {
     const options = { url, token, client: { type: 'cli', name: NAME } } as const;
@@ -30,21 +40,38 @@ const attach = async (settings: Settings, session: string | undefined): Promise<
   }
   if (session === undefined) throw new UsageError('the token is that of a client: name its session with --session');
   const [client_id = ''] = token.split('.');
-  return { client: createSessionClient({ url }, { session_id: session, client_id, client_token: token }), isNew: false, isOwn: false };
+  return {
+    client: createSessionClient({ url }, { session_id: session, client_id, client_token: token }),
+    isNew: false,
+    isOwn: false,
+  };
 };
 
-const argumentsOf = async ({ http, session_id }: SessionClient, name: string, words: readonly string[], pairs: readonly string[]) => {
+const argumentsOf = async (
+  { http, session_id }: SessionClient,
+  name: string,
+  words: readonly string[],
+  pairs: readonly string[],
+) => {
   const { items } = await http.commands.list({ session_id });
   const command = items.find((each) => each.name === name);
   if (command === undefined)
-    throw new UsageError(`there is no command "${name}" for this client; there are: ${items.map((each) => each.name).join(', ') || 'none'}`);
+    throw new UsageError(
+      `there is no command "${name}" for this client; there are: ${items.map((each) => each.name).join(', ') || 'none'}`,
+    );
   const mapped = mapArguments(name, command.args_schema, words, pairs);
   if (!mapped.ok) throw new UsageError(mapped.message);
   return mapped.args;
 };
 
 /** Shows what an execution says until it has ended. */
-const show = async (client: SessionClient, execution: string, after: number, name: string, json: boolean): Promise<void> => {
+const show = async (
+  client: SessionClient,
+  execution: string,
+  after: number,
+  name: string,
+  json: boolean,
+): Promise<void> => {
   const display = createProgressDisplay(name, process.stderr);
   try {
     for await (const { type, data } of client.followExecution(execution, { after })) {
@@ -63,7 +90,10 @@ const conclude = async ({ http }: SessionClient, execution: Execution, json: boo
   const { execution_id, session_id, status, error } = execution;
   const isCompleted = status === 'completed';
   const result = isCompleted ? await resultOf(http, execution) : undefined;
-  if (json) process.stdout.write(`${JSON.stringify({ execution_id, session_id, status, ...(isCompleted ? { result } : { error }) })}\n`);
+  if (json)
+    process.stdout.write(
+      `${JSON.stringify({ execution_id, session_id, status, ...(isCompleted ? { result } : { error }) })}\n`,
+    );
   else if (isCompleted) {
     const text = renderResult(result);
     if (text !== '') process.stdout.write(`${text}\n`);
@@ -72,7 +102,12 @@ const conclude = async ({ http }: SessionClient, execution: Execution, json: boo
 };
 
 /** `arbor run`: runs a command to its end. Resolves with the exit code. */
-export const run = async (settings: Settings, name: string, words: readonly string[], flags: RunFlags): Promise<number> => {
+export const run = async (
+  settings: Settings,
+  name: string,
+  words: readonly string[],
+  flags: RunFlags,
+): Promise<number> => {
   const { json = false, detach = false, keep = false, timeout } = flags;
   const { client, isNew, isOwn } = await attach(settings, flags.session);
   const { session_id, http } = client;

@@ -1,4 +1,5 @@
 import { EXIT } from './errors.ts';
+import { oneLine } from './text.ts';
 
 export interface ServeFlags {
   readonly data?: string;
@@ -7,26 +8,29 @@ export interface ServeFlags {
   readonly config?: string;
 }
 
-/** `arbor serve`: runs the server until SIGTERM or SIGINT, then drains. Resolves with the exit code. */
+/**
+ * `arbor serve`: runs the server until SIGTERM or SIGINT, then drains; a second signal does not wait for that. Resolves
+ * with the exit code.
+ */
 export const serve = async (flags: ServeFlags): Promise<number> => {
   const { promise: stopped, resolve: stop } = Promise.withResolvers<void>();
+  let isReady = false;
   let signals = 0;
   const onSignal = (): void => {
     signals += 1;
+    // Before it is ready nothing was accepted, so there is nothing to drain.
+    if (!isReady) process.exit(EXIT.ok);
     if (signals > 1) process.exit(EXIT.interrupted);
     stop();
   };
-  // Before the start, so that a signal that comes meanwhile still leaves nothing behind.
   process.on('SIGTERM', onSignal).on('SIGINT', onSignal);
   const { startServer } = await import('../start.ts');
-  const server = await startServer({
-    ...flags,
-    // Crash-only: what is on disk is right, and the next start goes on from it.
-    onFatal: (error) => {
-      process.stderr.write(`arbor: ${error.message}\n`);
-      process.exit(EXIT.failed);
-    },
-  });
+  const onFatal = (error: Error): void => {
+    process.stderr.write(`arbor: the server cannot go on: ${oneLine(error.message, 500)}\n`);
+    process.exit(EXIT.failed);
+  };
+  const server = await startServer({ ...flags, onFatal });
+  isReady = true;
   process.stdout.write(`arbor is ready: ${server.http} and ${server.mqtt}\n`);
   await stopped;
   await server.close();

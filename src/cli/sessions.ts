@@ -5,7 +5,10 @@ import { renderTable } from './render.ts';
 import type { Settings } from './settings.ts';
 
 /** `arbor sessions`: lists the caller's sessions. Resolves with the exit code. */
-export const listSessions = async (settings: Settings, flags: { readonly json?: boolean; readonly all?: boolean }): Promise<number> => {
+export const listSessions = async (
+  settings: Settings,
+  flags: { readonly json?: boolean; readonly all?: boolean },
+): Promise<number> => {
   const client = createHttpClient(settings);
   const sessions: Session[] = [];
   let after: string | null = null;
@@ -16,6 +19,12 @@ export const listSessions = async (settings: Settings, flags: { readonly json?: 
   } while (after !== null);
   if (flags.json) process.stdout.write(`${JSON.stringify(sessions)}\n`);
   else if (sessions.length === 0) process.stderr.write(`no ${flags.all ? '' : 'open '}sessions\n`);
-  else process.stdout.write(`${renderTable(sessions.map((session) => ({ ...session })), ['session_id', 'status', 'owner', 'created_at'])}\n`);
+  else
+    process.stdout.write(
+      `${renderTable(
+        sessions.map((session) => ({ ...session })),
+        ['session_id', 'status', 'owner', 'created_at'],
+      )}\n`,
+    );
   return EXIT.ok;
 };

@@ -35,7 +35,11 @@ export interface SessionClient {
   /** Every operation, as this client. */
   readonly http: HttpClient;
   /** Starts a command; resolves when it is accepted, which is durable. */
-  execute(command: string, args?: Record<string, unknown>, options?: ExecuteOptions): Promise<{ readonly execution_id: string }>;
+  execute(
+    command: string,
+    args?: Record<string, unknown>,
+    options?: ExecuteOptions,
+  ): Promise<{ readonly execution_id: string }>;
   /** Waits for the end of an execution, however long that takes. */
   ended(executionId: string, signal?: AbortSignal): Promise<Execution>;
   /** Waits for the end and resolves with the result. Rejects with the problem that ended it otherwise. */
@@ -86,7 +90,8 @@ export const createSessionClient = (
     execute,
     ended,
     result,
-    run: async (command, args, { signal, ...more } = {}) => result((await execute(command, args, more)).execution_id, signal),
+    run: async (command, args, { signal, ...more } = {}) =>
+      result((await execute(command, args, more)).execution_id, signal),
     follow,
     followExecution: async function* (execution_id, how) {
       for await (const event of follow(how)) {

@@ -22,4 +22,5 @@ export const problemIn = (body: unknown): Problem | null => (isProblem(body) ? b
 
 /** Whether the same call may succeed later without being changed. */
 export const isRetryable = (error: unknown): boolean =>
-  error instanceof ProblemError && (Object.hasOwn(ERRORS, error.problem.code) ? ERRORS[error.problem.code].retry : false);
+  error instanceof ProblemError &&
+  (Object.hasOwn(ERRORS, error.problem.code) ? ERRORS[error.problem.code].retry : false);

@@ -75,4 +75,3 @@ export const createHttpClient = (options: HttpClientOptions): HttpClient => {
       followEvents(createSseFeed({ connection: options, session_id, call, timeoutMs }), follow),
   };
 };
-

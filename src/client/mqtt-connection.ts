@@ -39,7 +39,11 @@ const failureOf = (url: string, error: Error & { readonly code?: unknown }): Pro
     : unreachable(`no connection to ${url}`, error);
 
 /** Rejects with the deadline's problem unless `start` settles in time: mqtt.js calls back only while it is connected. */
-const within = <T>(ms: number, what: string, start: (resolve: (value: T) => void, reject: (error: Error) => void) => void) =>
+const within = <T>(
+  ms: number,
+  what: string,
+  start: (resolve: (value: T) => void, reject: (error: Error) => void) => void,
+) =>
   new Promise<T>((resolve, reject) => {
     const timer = setTimeout(() => reject(deadlinePassed(what, ms)), ms);
     const settle =
@@ -102,7 +106,8 @@ export const openMqttConnection = async (login: MqttLogin, listener: MqttListene
       within<void>(timeoutMs, `the subscription to ${filter}`, (resolve, reject) => {
         wire.subscribe(filter, { qos: 1 }, (error, _, packet) => {
           // What was granted is in the packet alone; beside an error, the second argument is what was asked for.
-          if (packet?.granted.includes(REFUSED)) reject(new ProblemError('security_violation', `the subscription to ${filter} was refused`));
+          if (packet?.granted.includes(REFUSED))
+            reject(new ProblemError('security_violation', `the subscription to ${filter} was refused`));
           else if (error !== null) reject(unreachable(`the subscription to ${filter} was lost`, error));
           else resolve();
         });

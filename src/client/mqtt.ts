@@ -46,7 +46,11 @@ export const createMqttClient = (options: MqttClientOptions): MqttClient => {
   const { url, clientId, token, session, timeoutMs = DEFAULT_TIMEOUT_MS } = options;
   if (!isId('session', session)) throw new TypeError(`session: expected the id of a session, got ${session}`);
   if (!isId('client', clientId)) throw new TypeError(`clientId: expected the id of a client, got ${clientId}`);
-  const [requests, replies, events] = [requestsTopic(session, clientId), repliesTopic(session, clientId), eventFilter(session)];
+  const [requests, replies, events] = [
+    requestsTopic(session, clientId),
+    repliesTopic(session, clientId),
+    eventFilter(session),
+  ];
   const eventPrefix = events.slice(0, -1);
   // A suffix of its own, so that two windows of one client do not take over each other's connection.
   const suffix = unique();

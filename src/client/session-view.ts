@@ -55,14 +55,18 @@ const ENDED: ReadonlySet<ExecutionStatus> = new Set(['completed', 'failed', 'can
 
 const text = (value: unknown): string | null => (typeof value === 'string' && value !== '' ? value : null);
 
-const applyToClients = (clients: ViewedSession['clients'], { type, data, metadata }: Event): ViewedSession['clients'] => {
+const applyToClients = (
+  clients: ViewedSession['clients'],
+  { type, data, metadata }: Event,
+): ViewedSession['clients'] => {
   const id = String(data['client_id']);
   if (type === 'client_left') {
     const { [id]: _, ...rest } = clients;
     return rest;
   }
   const known = clients[id];
-  if (type === 'client_detached') return known === undefined ? clients : { ...clients, [id]: { ...known, status: 'detached' } };
+  if (type === 'client_detached')
+    return known === undefined ? clients : { ...clients, [id]: { ...known, status: 'detached' } };
   const joined: ViewedClient = {
     client_id: id,
     type: text(data['type']) ?? 'api',
@@ -81,7 +85,10 @@ const prune = (executions: ViewedSession['executions']): ViewedSession['executio
   return Object.fromEntries(all.filter(([, { status }]) => !ENDED.has(status) || (excess -= 1) < 0));
 };
 
-const applyToExecutions = (executions: ViewedSession['executions'], { type, data }: Event): ViewedSession['executions'] => {
+const applyToExecutions = (
+  executions: ViewedSession['executions'],
+  { type, data }: Event,
+): ViewedSession['executions'] => {
   const id = String(data['execution_id']);
   const known: ViewedExecution = executions[id] ?? {
     execution_id: id,
@@ -146,7 +153,15 @@ export const viewOf = ({ seq, status, owner, clients, executions }: SessionState
   executions: Object.fromEntries(
     executions.map(({ execution_id, command, status: standing, progress, attempts, error }) => [
       execution_id,
-      { execution_id, command, status: standing, progress, attempts, message: null, error: (error ?? null) as Problem | null },
+      {
+        execution_id,
+        command,
+        status: standing,
+        progress,
+        attempts,
+        message: null,
+        error: (error ?? null) as Problem | null,
+      },
     ]),
   ),
 });

@@ -13,7 +13,7 @@ export type MqttServer = Pick<EmbeddedBroker, 'disconnect' | 'listenTcp' | 'acce
 export interface MqttConnections {
   connected(connection: Connection<MqttTag>): void;
   disconnected(connection: Connection<MqttTag>): void;
-  /** Aborted when the connection ends. */
+  /** Aborted when the client's last connection ends: replies go to its topic, whichever of them has asked. */
   signalOf(connection: Connection<MqttTag>): AbortSignal;
   count(): number;
 }
@@ -34,7 +34,22 @@ const NOTHING = JSON.stringify({ seq: null, operations: [], commands: [] });
 
 export const createMqttConnections = (options: MqttConnectionsOptions): MqttConnections => {
   const { bus, server, presence, cuts } = options;
-  const open = new Map<Connection<MqttTag>, { readonly controller: AbortController; readonly leave: () => void }>();
+  const open = new Map<Connection<MqttTag>, { readonly signal: AbortSignal; readonly leave: () => void }>();
+  const clients = new Map<string, { readonly controller: AbortController; connections: number }>();
+
+  /** One connection more of a client; answers the signal that they share, and what to do when this one ends. */
+  const join = (client: string): { readonly signal: AbortSignal; readonly part: () => void } => {
+    const entry = clients.get(client) ?? { controller: new AbortController(), connections: 0 };
+    entry.connections += 1;
+    clients.set(client, entry);
+    const part = (): void => {
+      entry.connections -= 1;
+      if (entry.connections > 0) return;
+      clients.delete(client);
+      entry.controller.abort();
+    };
+    return { signal: entry.controller.signal, part };
+  };
 
   /** Closes a connection once the events before the cut are with it; nothing later is delivered. */
   const close = ({ clientId, tag }: Connection<MqttTag>): void => {
@@ -55,28 +70,29 @@ export const createMqttConnections = (options: MqttConnectionsOptions): MqttConn
 
   return {
     connected: (connection) => {
-      const controller = new AbortController();
       const { tag } = connection;
       if (tag.kind !== 'client') {
-        open.set(connection, { controller, leave: () => {} });
+        // Operators ask for nothing.
+        open.set(connection, { signal: AbortSignal.abort(), leave: () => {} });
         return;
       }
       const { client } = tag.identity;
       const detach = presence.connect(client);
       const forget = cuts.on(client.client_id, () => close(connection));
+      const { signal, part } = join(client.client_id);
       const leave = (): void => {
         detach();
         forget();
+        part();
       };
-      open.set(connection, { controller, leave });
+      open.set(connection, { signal, leave });
     },
     disconnected: (connection) => {
       const entry = open.get(connection);
       open.delete(connection);
       entry?.leave();
-      entry?.controller.abort();
     },
-    signalOf: (connection) => open.get(connection)?.controller.signal ?? AbortSignal.abort(),
+    signalOf: (connection) => open.get(connection)?.signal ?? AbortSignal.abort(),
     count: () => open.size,
   };
 };

@@ -193,6 +193,29 @@ test('JSON-RPC in flight: an error at once, and the others get their answers', a
   client.destroy();
 });
 
+test('failed logins of an address: HTTP and MQTT count together, and who is known keeps in', async () => {
+  await using space = createWorkspace();
+  const limits = { failed_logins: 6 };
+  const server = await space.serve({ config: space.config({ commands: ['no-op'], limits }) });
+  const own = await server.open();
+  const login = async (password: string): Promise<unknown> => {
+    const client = await dialTcp(server.mqttPort);
+    client.send({ ...CONNECT, clientId: own.client_id, username: own.client_id, password });
+    const { returnCode } = await client.expect('connack');
+    client.destroy();
+    return returnCode;
+  };
+  const wrong = `${own.client_token.slice(0, -4)}nope`;
+  for (let n = 0; n < 3; n += 1) assert.is(await login(wrong), 5);
+  for (let n = 0; n < 3; n += 1) assert.is((await server.call('GET', '/v1/sessions', { token: wrong })).status, 401);
+  const blocked = await server.call('GET', '/v1/sessions', { token: wrong });
+  assert.equal([blocked.status, blocked.body.code], [429, 'rate_limited'], blocked.text);
+  assert.ok(Number(blocked.headers.get('retry-after')) >= 1);
+  assert.is(await login(wrong), 3, 'no login over MQTT either');
+  const known = await server.execute(own.session_id, { command: 'no-op' }, 'wait=30', own.client_token);
+  assert.is(known.status, 200, known.text);
+});
+
 test('a handler that spins is timed out; other sessions go on, and its thread comes back', async () => {
   await using space = createWorkspace();
   const server = await space.serve({ config: space.config({ commands: ['no-op', 'spin', 'fill-heap', 'crash'], agents: { threads: 2 } }) });

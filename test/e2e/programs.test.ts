@@ -5,7 +5,7 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { Event } from '../../machines/event.ts';
 import { repliesTopic, requestsTopic } from '../../machines/topic.ts';
-import { program, type Program } from '../support/mqtt-programs.ts';
+import { program as spawnProgram, type Program } from '../support/mqtt-programs.ts';
 import { createWorkspace, eventually } from '../support/server.ts';
 
 /** Programs that know nothing of this one: what they need is the contract alone. */
@@ -27,6 +27,17 @@ const testWith = (needed: string, name: string, body: () => Promise<void>): void
     if (isInstalled(needed)) await body();
     else process.stdout.write(`# skip ${name}: ${needed} is not installed\n`);
   });
+
+const running = new Set<Program>();
+const program = (command: string, args: readonly string[], input = ''): Program => {
+  const started = spawnProgram(command, args, input);
+  running.add(started);
+  return started;
+};
+test.after.each(() => {
+  for (const { child } of running) child.kill('SIGKILL');
+  running.clear();
+});
 
 const space = createWorkspace();
 const server = await space.serve({ config: space.config({ commands: ['no-op', 'slow', 'talk'] }) });
@@ -71,7 +82,7 @@ testWith('curl', 'curl: a session, a command with its result, the events as a st
   assert.is(records.length, log.filter(({ seq }) => seq <= records.length).length);
 
   const unknown = await curl('nonsense', '--write-out', '%{http_code} %{content_type}', '--output', '/dev/null', base).ended();
-  assert.is(unknown.out, '401 application/problem+json');
+  assert.match(unknown.out, /^401 application\/problem\+json/);
 });
 
 const login = ({ client_id, client_token }: Record<string, string>, suffix: string): string[] => [
@@ -118,7 +129,7 @@ testWith('mosquitto_pub', 'mosquitto_pub: a JSON-RPC request and its reply', asy
   assert.is(pub.code, 0, pub.err);
   const line = (await replies.said('req-1')).split('\n').find((each) => each.includes('req-1')) as string;
   const { id, result } = JSON.parse(line);
-  assert.equal([id, result.status, result.result.value], ['req-1', 'completed', 'from mosquitto']);
+  assert.equal([id, result.status, result.result?.value], ['req-1', 'completed', 'from mosquitto'], line);
 
   // A repeat of the request is answered alike, from a connection that did not send the first.
   const again = await program('mosquitto_pub', [...login(own, 'again'), '-q', '1', '-t', requestsTopic(session_id, client_id), '-s'], JSON.stringify(request)).ended();

@@ -41,7 +41,12 @@ test('the first argument of a command whose arguments are all optional', () => {
 
 test('a last argument that is an array takes the rest', () => {
   assert.equal(map(['x', 'src', '3', 'true', '{}', 'a', 'b']), {
-    pattern: 'x', path: 'src', max_depth: 3, deep: true, options: {}, files: ['a', 'b'],
+    pattern: 'x',
+    path: 'src',
+    max_depth: 3,
+    deep: true,
+    options: {},
+    files: ['a', 'b'],
   });
 });
 
@@ -61,7 +66,9 @@ test('flags', () => {
 
 test('JSON where it is wanted, text where text is wanted', () => {
   assert.equal(map(['x', '--options', '{"a":[1]}', '--files', '["a"]', '--files', 'b']), {
-    pattern: 'x', options: { a: [1] }, files: ['a', 'b'],
+    pattern: 'x',
+    options: { a: [1] },
+    files: ['a', 'b'],
   });
   assert.equal(map(['5', '--path', '{"a":1}']), { pattern: '5', path: '{"a":1}' });
 });
@@ -87,7 +94,10 @@ test('what is wrong is named', () => {
 
 test('a command that names no arguments takes all', () => {
   const schema = schemaOf(z.record(z.string(), z.unknown()));
-  assert.equal(mapArguments('any', schema, ['--a', '1', '--b', 'x', '--c']), { ok: true, args: { a: 1, b: 'x', c: true } });
+  assert.equal(mapArguments('any', schema, ['--a', '1', '--b', 'x', '--c']), {
+    ok: true,
+    args: { a: 1, b: 'x', c: true },
+  });
 });
 
 test('a name like any other cannot reach the prototype', () => {
@@ -109,10 +119,15 @@ test('any JSON value comes through where the schema allows any', () => {
 
 test('whatever the words, there is an answer', () => {
   fc.assert(
-    fc.property(fc.array(fc.oneof(fc.string(), fc.constantFrom('--', '--deep', '--path', '-1', '--no-deep', '--options=', '--='))), (words) => {
-      const mapped = mapArguments('search', SCHEMA, words);
-      assert.ok(mapped.ok || mapped.message.length > 0);
-    }),
+    fc.property(
+      fc.array(
+        fc.oneof(fc.string(), fc.constantFrom('--', '--deep', '--path', '-1', '--no-deep', '--options=', '--=')),
+      ),
+      (words) => {
+        const mapped = mapArguments('search', SCHEMA, words);
+        assert.ok(mapped.ok || mapped.message.length > 0);
+      },
+    ),
   );
 });
 

@@ -5,7 +5,15 @@ import { join, resolve } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { problem } from '../../../machines/error.ts';
-import { CLIENT, createFakeGateway, EXECUTION, SESSION, TOKEN, until, type FakeGateway } from '../client/fake-gateway.ts';
+import {
+  CLIENT,
+  createFakeGateway,
+  EXECUTION,
+  SESSION,
+  TOKEN,
+  until,
+  type FakeGateway,
+} from '../client/fake-gateway.ts';
 
 const MAIN = resolve(import.meta.dirname, '../../../src/cli/main.ts');
 const LIMIT_MS = 20_000;
@@ -19,12 +27,23 @@ interface Context {
 const test = suite<Context>('arbor');
 
 const registration = {
-  session_id: SESSION, client_id: CLIENT, client_token: TOKEN, capabilities: [],
-  event_channel: '', state_channel: '', webhook_url: '',
+  session_id: SESSION,
+  client_id: CLIENT,
+  client_token: TOKEN,
+  capabilities: [],
+  event_channel: '',
+  state_channel: '',
+  webhook_url: '',
 };
 
 const analyze = {
-  name: 'analyze', summary: '', operation: 'read', resource: 'operations', risk: 'low', mode: 'async', timeout: 60,
+  name: 'analyze',
+  summary: '',
+  operation: 'read',
+  resource: 'operations',
+  risk: 'low',
+  mode: 'async',
+  timeout: 60,
   args_schema: { type: 'object', properties: { path: { type: 'string' }, depth: { type: 'integer' } } },
   result_schema: {},
 };
@@ -41,8 +60,18 @@ test.before.each(async (context) => {
     'clients.register': () => registration,
     'clients.leave': () => (calls.push('leave'), { client_id: CLIENT, status: 'left' }),
     'sessions.close': () => (calls.push('close'), { session_id: SESSION, status: 'closed' }),
-    'sessions.get': () => ({ session_id: SESSION, seq: gateway.log.length, status: 'active', owner: 'ada', clients: [], executions: [] }),
-    'sessions.list': () => ({ items: [{ session_id: SESSION, status: 'active', owner: 'ada', created_at: 'now' }], next: null }),
+    'sessions.get': () => ({
+      session_id: SESSION,
+      seq: gateway.log.length,
+      status: 'active',
+      owner: 'ada',
+      clients: [],
+      executions: [],
+    }),
+    'sessions.list': () => ({
+      items: [{ session_id: SESSION, status: 'active', owner: 'ada', created_at: 'now' }],
+      next: null,
+    }),
     'commands.list': () => ({ items: [analyze], next: null }),
     'commands.execute': ({ args }) => {
       calls.push(`execute ${JSON.stringify(args)}`);
@@ -78,7 +107,11 @@ interface Started {
   readonly ended: Promise<{ code: number | null; stdout: string; stderr: string }>;
 }
 
-const start = ({ gateway, directory, children }: Context, args: readonly string[], env: Record<string, string> = {}): Started => {
+const start = (
+  { gateway, directory, children }: Context,
+  args: readonly string[],
+  env: Record<string, string> = {},
+): Started => {
   const child = spawn(process.execPath, [MAIN, ...args], {
     cwd: directory,
     env: { PATH: process.env['PATH'], ARBOR_URL: gateway.http, ARBOR_TOKEN: TOKEN, ...env },
@@ -107,7 +140,12 @@ test('run: progress, output, result, 0, and the session made for it is closed', 
 
 test('run --json: the answer alone, wherever the option stands', async (context) => {
   const { code, stdout } = await start(context, ['run', 'analyze', '--depth', '3', '--json']).ended;
-  assert.equal(JSON.parse(stdout), { execution_id: EXECUTION, session_id: SESSION, status: 'completed', result: { files: 1234 } });
+  assert.equal(JSON.parse(stdout), {
+    execution_id: EXECUTION,
+    session_id: SESSION,
+    status: 'completed',
+    result: { files: 1234 },
+  });
   assert.is(code, 0);
 });
 
@@ -171,8 +209,15 @@ test('watch: every event on a line, until the session is closed', async (context
   const { code, stdout } = await watch.ended;
   assert.is(code, 0);
   assert.equal(
-    stdout.trimEnd().split('\n').map((line) => line.split(/\s+/).slice(1, 3)),
-    [['1', 'session_opened'], ['2', 'execution_progress'], ['3', 'session_closed']],
+    stdout
+      .trimEnd()
+      .split('\n')
+      .map((line) => line.split(/\s+/).slice(1, 3)),
+    [
+      ['1', 'session_opened'],
+      ['2', 'execution_progress'],
+      ['3', 'session_closed'],
+    ],
   );
 });
 
@@ -183,7 +228,13 @@ test('watch --json --after, and Ctrl-C', async (context) => {
   watch.child.kill('SIGINT');
   const { code, stdout } = await watch.ended;
   assert.is(code, 130);
-  assert.equal(stdout.trimEnd().split('\n').map((line) => JSON.parse(line) as unknown), [context.gateway.log[1]]);
+  assert.equal(
+    stdout
+      .trimEnd()
+      .split('\n')
+      .map((line) => JSON.parse(line) as unknown),
+    [context.gateway.log[1]],
+  );
 });
 
 test('sessions and cancel', async (context) => {
@@ -211,7 +262,8 @@ test('nobody there: one line that says how to start the server', async (context)
 });
 
 test('a reader that has seen enough ends it quietly', async (context) => {
-  for (let i = 0; i < 5000; i += 1) context.gateway.append('execution_output', { execution_id: EXECUTION, chunk: 'x'.repeat(100) });
+  for (let i = 0; i < 5000; i += 1)
+    context.gateway.append('execution_output', { execution_id: EXECUTION, chunk: 'x'.repeat(100) });
   const watch = start(context, ['watch', SESSION]);
   await until(() => watch.output().length > 0, 'a line');
   watch.child.stdout?.destroy();

@@ -11,9 +11,27 @@ import { oneLine } from '../../../src/cli/text.ts';
 
 const test = suite('text of the CLI');
 
-const event = (seq: number, type: EventType, data: Record<string, unknown>, client_id: string | null = null): Event => ({
-  id: 'evt_1', seq, session_id: 'ses_1', type, timestamp: '2026-01-02T03:04:05.678Z', data,
-  metadata: { source: 'session', severity: 'info', principal: 'ada', client_id, correlation_id: null, causation_id: null, traceparent: null },
+const event = (
+  seq: number,
+  type: EventType,
+  data: Record<string, unknown>,
+  client_id: string | null = null,
+): Event => ({
+  id: 'evt_1',
+  seq,
+  session_id: 'ses_1',
+  type,
+  timestamp: '2026-01-02T03:04:05.678Z',
+  data,
+  metadata: {
+    source: 'session',
+    severity: 'info',
+    principal: 'ada',
+    client_id,
+    correlation_id: null,
+    causation_id: null,
+    traceparent: null,
+  },
 });
 
 test('what others wrote cannot move the cursor', () => {
@@ -31,7 +49,10 @@ test('rows are a table without frames', () => {
     { name: 'a.ts', lines: 1234 },
     { name: 'bb.ts', lines: 5, extra: null },
   ]);
-  assert.equal(text.split('\n').map((line) => line.replace(/ {2,}/g, ' | ')), ['name | lines | extra', 'a.ts | 1,234', 'bb.ts | 5'].map((line) => line));
+  assert.equal(
+    text.split('\n').map((line) => line.replace(/ {2,}/g, ' | ')),
+    ['name | lines | extra', 'a.ts | 1,234', 'bb.ts | 5'].map((line) => line),
+  );
 });
 
 test('long tables are cut, and say so', () => {
@@ -44,7 +65,12 @@ test('a result: text, fields, tables and nothing', () => {
   assert.is(renderResult(null), '');
   assert.is(renderResult(3), '3');
   assert.is(renderResult(['a', 'b']), 'a\nb');
-  const text = renderResult({ files: 1200, path: '.', languages: [{ name: 'TypeScript', files: 3 }], tree: { depth: 2 } });
+  const text = renderResult({
+    files: 1200,
+    path: '.',
+    languages: [{ name: 'TypeScript', files: 3 }],
+    tree: { depth: 2 },
+  });
   assert.match(text, 'files  1,200');
   assert.match(text, /languages\n {2}name +files\n {2}TypeScript +3/);
   assert.match(text, /tree\n {2}depth {2}2/);
@@ -52,16 +78,27 @@ test('a result: text, fields, tables and nothing', () => {
 
 test('an event is one line with time, seq, type, who and the gist', () => {
   const who = createWho();
-  const joined = eventLine(event(1, 'client_joined', { client_id: 'cli_1', name: 'laptop', type: 'cli' }, 'cli_1'), who);
+  const joined = eventLine(
+    event(1, 'client_joined', { client_id: 'cli_1', name: 'laptop', type: 'cli' }, 'cli_1'),
+    who,
+  );
   assert.match(joined, /^03:04:05\.678 +1 {2}client_joined +laptop \(cli_1\) {2}type=cli/);
-  const progress = eventLine(event(12, 'execution_progress', { execution_id: 'exe_1', progress: 41.6, message: 'src\nx' }, 'cli_1'), who);
+  const progress = eventLine(
+    event(12, 'execution_progress', { execution_id: 'exe_1', progress: 41.6, message: 'src\nx' }, 'cli_1'),
+    who,
+  );
   assert.match(progress, /12 {2}execution_progress +laptop \(cli_1\) {2}exe_1 42 % src x$/);
-  const failed = eventLine(event(13, 'execution_failed', { execution_id: 'exe_1', error: problem('handler_failed', 'no') }), who);
+  const failed = eventLine(
+    event(13, 'execution_failed', { execution_id: 'exe_1', error: problem('handler_failed', 'no') }),
+    who,
+  );
   assert.match(failed, /ada {2}exe_1 The command failed: no$/);
 });
 
 test('errors are one line, with their fields, and an exit code', () => {
-  const invalid = new ProblemError('invalid_input', 'not as expected: a', { more: { errors: [{ field: 'a.b', expected: 'a number' }] } });
+  const invalid = new ProblemError('invalid_input', 'not as expected: a', {
+    more: { errors: [{ field: 'a.b', expected: 'a number' }] },
+  });
   assert.equal(failureOf(invalid, 'http://x'), {
     line: 'A field does not have the expected value: not as expected: a; a.b: expected a number',
     code: EXIT.failed,
@@ -85,7 +122,10 @@ test('a refused connection says how to start the server', () => {
 
 test('progress without a terminal: the first, each tenth, the end', () => {
   const isMilestone = createMilestones();
-  assert.equal([0, 1, 9, 10, 11, 35, 36, 40, 99, 100, 100].filter((value) => isMilestone(value)), [0, 10, 35, 40, 99, 100]);
+  assert.equal(
+    [0, 1, 9, 10, 11, 35, 36, 40, 99, 100, 100].filter((value) => isMilestone(value)),
+    [0, 10, 35, 40, 99, 100],
+  );
 });
 
 test('the difference between a log and what was seen', () => {
@@ -95,7 +135,10 @@ test('the difference between a log and what was seen', () => {
   assert.match(differenceOf(log, sight(log.slice(1, 2))) ?? '', 'did not see seq 3');
   assert.match(differenceOf(log, sight([...log.slice(1), event(4, 'execution_output', {})])) ?? '', 'seq 4');
   assert.match(differenceOf(log, sight([log[1] as Event, log[1] as Event])) ?? '', 'saw seq 2 where 3 belongs');
-  assert.match(differenceOf(log, sight([log[1] as Event, event(3, 'execution_output', { seq: 4 })])) ?? '', 'another event 3');
+  assert.match(
+    differenceOf(log, sight([log[1] as Event, event(3, 'execution_output', { seq: 4 })])) ?? '',
+    'another event 3',
+  );
   assert.match(differenceOf(log.toSpliced(1, 1), sight([])) ?? '', 'the log has seq 3 where 2 belongs');
 });
 

@@ -7,8 +7,13 @@ import { CLIENT, createFakeGateway, EXECUTION, SESSION, TOKEN, until, type FakeG
 const test = suite<{ gateway: FakeGateway }>('connect');
 
 const registration = {
-  session_id: SESSION, client_id: CLIENT, client_token: TOKEN, capabilities: [],
-  event_channel: '', state_channel: '', webhook_url: '',
+  session_id: SESSION,
+  client_id: CLIENT,
+  client_token: TOKEN,
+  capabilities: [],
+  event_channel: '',
+  state_channel: '',
+  webhook_url: '',
 };
 
 const execution = (more: object) => ({ execution_id: EXECUTION, session_id: SESSION, command: 'analyze', ...more });
@@ -58,7 +63,8 @@ test('a large result is fetched', async ({ gateway }) => {
 });
 
 test('a failed run rejects with the problem that ended it', async ({ gateway }) => {
-  gateway.handlers['executions.get'] = () => execution({ status: 'failed', error: problem('handler_failed', 'no such directory') });
+  gateway.handlers['executions.get'] = () =>
+    execution({ status: 'failed', error: problem('handler_failed', 'no such directory') });
   const session = await connect({ url: gateway.http, token: TOKEN });
   await session.run('analyze').then(
     () => assert.unreachable(),
@@ -71,7 +77,14 @@ test('a failed run rejects with the problem that ended it', async ({ gateway }) 
 
 test('a view is the present state and goes on with the events', async ({ gateway }) => {
   gateway.append('session_opened', { owner: 'ada' });
-  gateway.handlers['sessions.get'] = () => ({ session_id: SESSION, seq: 1, status: 'active', owner: 'ada', clients: [], executions: [] });
+  gateway.handlers['sessions.get'] = () => ({
+    session_id: SESSION,
+    seq: 1,
+    status: 'active',
+    owner: 'ada',
+    clients: [],
+    executions: [],
+  });
   const session = await connect({ url: gateway.http, token: TOKEN });
   const stop = new AbortController();
   const view = await session.view({ signal: stop.signal });

@@ -8,7 +8,8 @@ import { createEventMerge, type EventMerge } from '../../../src/client/event-mer
 const test = suite('event merge');
 
 const event = (seq: number): Event => ({ seq }) as Event;
-const range = (from: number, to: number): Event[] => Array.from({ length: Math.max(0, to - from + 1) }, (_, i) => event(from + i));
+const range = (from: number, to: number): Event[] =>
+  Array.from({ length: Math.max(0, to - from + 1) }, (_, i) => event(from + i));
 
 const drain = (merge: EventMerge): number[] => {
   const seqs: number[] = [];
@@ -88,38 +89,46 @@ const step: fc.Arbitrary<Step> = fc.oneof(
 
 test('whatever comes in whatever order, the sequence is dense and whole', () => {
   fc.assert(
-    fc.property(fc.nat(5), fc.integer({ min: 1, max: 8 }), fc.array(step, { maxLength: 120 }), (after, capacity, steps) => {
-      const merge = createEventMerge({ after, capacity });
-      const got: number[] = [];
-      let last = after;
-      const pageAfter = (from: number, limit: number) => {
-        const to = Math.min(last, from + limit);
-        return { events: range(from + 1, to), next: to < last ? to : null };
-      };
-      const read = (count: number): void => {
-        for (let i = 0; i < count; i += 1) {
-          const next = merge.shift();
-          if (next !== undefined) got.push(next.seq);
+    fc.property(
+      fc.nat(5),
+      fc.integer({ min: 1, max: 8 }),
+      fc.array(step, { maxLength: 120 }),
+      (after, capacity, steps) => {
+        const merge = createEventMerge({ after, capacity });
+        const got: number[] = [];
+        let last = after;
+        const pageAfter = (from: number, limit: number) => {
+          const to = Math.min(last, from + limit);
+          return { events: range(from + 1, to), next: to < last ? to : null };
+        };
+        const read = (count: number): void => {
+          for (let i = 0; i < count; i += 1) {
+            const next = merge.shift();
+            if (next !== undefined) got.push(next.seq);
+          }
+        };
+        for (const each of steps) {
+          // Events may be late, early, doubled or left out; pages may have been asked for long ago.
+          if (each.do === 'grow') last += each.by;
+          else if (each.do === 'live' && last - each.back > 0) merge.live(event(last - each.back));
+          else if (each.do === 'page') merge.page(pageAfter(Math.max(0, merge.position - each.back), each.limit));
+          else if (each.do === 'lost') merge.lost();
+          else if (each.do === 'read') read(each.count);
+          assert.ok(merge.position <= last);
         }
-      };
-      for (const each of steps) {
-        // Events may be late, early, doubled or left out; pages may have been asked for long ago.
-        if (each.do === 'grow') last += each.by;
-        else if (each.do === 'live' && last - each.back > 0) merge.live(event(last - each.back));
-        else if (each.do === 'page') merge.page(pageAfter(Math.max(0, merge.position - each.back), each.limit));
-        else if (each.do === 'lost') merge.lost();
-        else if (each.do === 'read') read(each.count);
-        assert.ok(merge.position <= last);
-      }
-      merge.lost();
-      for (let rounds = 0; merge.isBehind; rounds += 1) {
-        assert.ok(rounds < 2 * last + 10, 'it never catches up');
+        merge.lost();
+        for (let rounds = 0; merge.isBehind; rounds += 1) {
+          assert.ok(rounds < 2 * last + 10, 'it never catches up');
+          read(capacity);
+          merge.page(pageAfter(merge.position, 4));
+        }
         read(capacity);
-        merge.page(pageAfter(merge.position, 4));
-      }
-      read(capacity);
-      assert.equal(got, range(after + 1, last).map(({ seq }) => seq));
-    }),
+        assert.equal(
+          got,
+          range(after + 1, last).map(({ seq }) => seq),
+        );
+      },
+    ),
     { numRuns: 500 },
   );
 });

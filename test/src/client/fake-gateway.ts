@@ -78,7 +78,9 @@ export const createFakeGateway = async (handlers: FakeHandlers = {}): Promise<Fa
     const checked = (OPERATION_TABLE[name] as unknown as Operation).input.safeParse(raw);
     if (!checked.success)
       throw new ProblemError('invalid_input', 'not as expected', {
-        more: { errors: checked.error.issues.map(({ path, message }) => ({ field: path.join('.'), expected: message })) },
+        more: {
+          errors: checked.error.issues.map(({ path, message }) => ({ field: path.join('.'), expected: message })),
+        },
       });
     const handler = gateway.handlers[name] as ((input: unknown, token: string) => unknown) | undefined;
     if (handler !== undefined) return handler(checked.data, token);
@@ -98,14 +100,17 @@ export const createFakeGateway = async (handlers: FakeHandlers = {}): Promise<Fa
     }
     response.writeHead(200, { 'content-type': 'text/event-stream' });
     response.write(': connected\n\n');
-    for (const event of log.filter(({ seq }) => seq > after)) response.write(`id: ${event.seq}\ndata: ${JSON.stringify(event)}\n\n`);
+    for (const event of log.filter(({ seq }) => seq > after))
+      response.write(`id: ${event.seq}\ndata: ${JSON.stringify(event)}\n\n`);
     open.add(response);
     response.once('close', () => open.delete(response));
   };
 
   const serve = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
     const url = new URL(request.url ?? '/', 'http://localhost');
-    const route = routes.find(({ operation, pattern }) => operation.http.method === request.method && pattern.test(url.pathname));
+    const route = routes.find(
+      ({ operation, pattern }) => operation.http.method === request.method && pattern.test(url.pathname),
+    );
     if (route === undefined) return void response.writeHead(404).end('no such path');
     const { name, operation, pattern } = route;
     const values = pattern.exec(url.pathname)?.slice(1).map(decodeURIComponent) ?? [];
@@ -118,7 +123,8 @@ export const createFakeGateway = async (handlers: FakeHandlers = {}): Promise<Fa
     const token = /^Bearer (.*)$/.exec(request.headers.authorization ?? '')?.[1] ?? '';
     try {
       const body = await answer(name, input, token);
-      if (request.headers.accept === 'text/event-stream') return stream(response, (input as { after?: number }).after ?? 0);
+      if (request.headers.accept === 'text/event-stream')
+        return stream(response, (input as { after?: number }).after ?? 0);
       if (body instanceof Uint8Array) return void response.writeHead(200).end(body);
       response.writeHead(statusOf(operation, body as Record<string, unknown>), { 'content-type': 'application/json' });
       response.end(JSON.stringify(body));
@@ -138,7 +144,10 @@ export const createFakeGateway = async (handlers: FakeHandlers = {}): Promise<Fa
       done(null, gateway.blind && subscription.topic.includes('/events/') ? null : subscription),
   });
   const publish = (topic: string, payload: string): void =>
-    broker.publish({ cmd: 'publish', topic, payload: Buffer.from(payload), qos: 1, retain: false, dup: false }, () => undefined);
+    broker.publish(
+      { cmd: 'publish', topic, payload: Buffer.from(payload), qos: 1, retain: false, dup: false },
+      () => undefined,
+    );
   broker.on('publish', (packet, client) => {
     if (client === null || packet.topic !== requestsTopic(SESSION, CLIENT)) return;
     const { id, method, params } = JSON.parse(packet.payload.toString()) as FakeRequest;
@@ -150,7 +159,10 @@ export const createFakeGateway = async (handlers: FakeHandlers = {}): Promise<Fa
       (result) => publish(repliesTopic(SESSION, CLIENT), JSON.stringify({ jsonrpc: '2.0', id, result })),
       (error: unknown) => {
         const data = problemOf(error);
-        publish(repliesTopic(SESSION, CLIENT), JSON.stringify({ jsonrpc: '2.0', id, error: { code: -32000, message: data.title, data } }));
+        publish(
+          repliesTopic(SESSION, CLIENT),
+          JSON.stringify({ jsonrpc: '2.0', id, error: { code: -32000, message: data.title, data } }),
+        );
       },
     );
   });
@@ -182,8 +194,13 @@ export const createFakeGateway = async (handlers: FakeHandlers = {}): Promise<Fa
         timestamp: new Date(Date.UTC(2026, 0, 1, 0, 0, 0, seq)).toISOString(),
         data,
         metadata: {
-          source: 'test', severity: 'info', principal: null, client_id: null,
-          correlation_id: null, causation_id: null, traceparent: null,
+          source: 'test',
+          severity: 'info',
+          principal: null,
+          client_id: null,
+          correlation_id: null,
+          causation_id: null,
+          traceparent: null,
         },
       };
       log.push(event);

@@ -54,7 +54,10 @@ test('begins after the seq that it is given', async ({ gateway }) => {
   gateway.append('session_closed');
   const { seen, ended } = collect(follow(gateway, { after: 3 }));
   await ended;
-  assert.equal(seen.map(({ seq }) => seq), [4, 5, 6]);
+  assert.equal(
+    seen.map(({ seq }) => seq),
+    [4, 5, 6],
+  );
 });
 
 test('comes back after cuts and refusals without a gap or a double', async ({ gateway }) => {
@@ -79,7 +82,10 @@ test('hands over only the types that are wanted', async ({ gateway }) => {
   gateway.append('session_closed');
   const { seen, ended } = collect(follow(gateway, { types: ['execution_queued', 'execution_completed'] }));
   await ended;
-  assert.equal(seen.map(({ seq }) => seq), [1, 3]);
+  assert.equal(
+    seen.map(({ seq }) => seq),
+    [1, 3],
+  );
 });
 
 test('a reader that is slow gets everything from the log', async ({ gateway }) => {
@@ -94,7 +100,10 @@ test('a reader that is slow gets everything from the log', async ({ gateway }) =
   await new Promise((resolve) => setTimeout(resolve, 100));
   gateway.append('session_closed');
   for await (const event of events) seen.push({ done: false, value: event });
-  assert.equal(seen.map(({ value }) => (value as Event).seq), dense(gateway.log.length));
+  assert.equal(
+    seen.map(({ value }) => (value as Event).seq),
+    dense(gateway.log.length),
+  );
 });
 
 test('the caller ends it, also while it waits, and the stream is closed', async ({ gateway }) => {

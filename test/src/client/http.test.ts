@@ -54,7 +54,10 @@ test('a refusal is a ProblemError with its fields', async ({ gateway }) => {
   assert.is(problem.code, 'invalid_input');
   assert.is(problem.status, 400);
   assert.is(problem.errors?.[0]?.field, 'session_id');
-  assert.is((await rejection(client.clients.leave({ session_id: SESSION, client_id: CLIENT }))).problem.code, 'not_found');
+  assert.is(
+    (await rejection(client.clients.leave({ session_id: SESSION, client_id: CLIENT }))).problem.code,
+    'not_found',
+  );
 });
 
 test('a wrong token is unauthenticated', async ({ gateway }) => {

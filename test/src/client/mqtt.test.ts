@@ -42,7 +42,10 @@ test('calls an operation and gets its answer', async (context) => {
   context.gateway.handlers = { 'executions.get': ({ execution_id }) => ({ execution_id, status: 'running' }) };
   const client = clientOf(context);
   const answers = await Promise.all([1, 2, 3].map(() => client.executions.get({ execution_id: EXECUTION })));
-  assert.equal(answers, [1, 2, 3].map(() => ({ execution_id: EXECUTION, status: 'running' })));
+  assert.equal(
+    answers,
+    [1, 2, 3].map(() => ({ execution_id: EXECUTION, status: 'running' })),
+  );
   assert.is(new Set(context.gateway.requests.map(({ id }) => id)).size, 3);
 });
 

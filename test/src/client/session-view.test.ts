@@ -7,15 +7,28 @@ import { applyEvent, createSessionView, type ViewedSession } from '../../../src/
 const test = suite('session view');
 
 const METADATA: Event['metadata'] = {
-  source: 'test', severity: 'info', principal: 'ada', client_id: null,
-  correlation_id: null, causation_id: null, traceparent: null,
+  source: 'test',
+  severity: 'info',
+  principal: 'ada',
+  client_id: null,
+  correlation_id: null,
+  causation_id: null,
+  traceparent: null,
 };
 
 const createLog = () => {
   let seq = 0;
   return (type: EventType, data: Record<string, unknown> = {}): Event => {
     seq += 1;
-    return { id: `evt_${seq}`, seq, session_id: 'ses_1', type, timestamp: '2026-01-01T00:00:00.000Z', data, metadata: METADATA };
+    return {
+      id: `evt_${seq}`,
+      seq,
+      session_id: 'ses_1',
+      type,
+      timestamp: '2026-01-01T00:00:00.000Z',
+      data,
+      metadata: METADATA,
+    };
   };
 };
 
@@ -36,7 +49,13 @@ test('shows who is there', () => {
   const view = viewOf(joined);
   assert.is(view.owner, 'ada');
   assert.is(view.seq, 4);
-  assert.equal(view.clients['cli_1'], { client_id: 'cli_1', type: 'cli', name: 'one', principal: 'ada', status: 'detached' });
+  assert.equal(view.clients['cli_1'], {
+    client_id: 'cli_1',
+    type: 'cli',
+    name: 'one',
+    principal: 'ada',
+    status: 'detached',
+  });
   assert.is(view.clients['cli_2']?.status, 'attached');
   const left = viewOf([...joined, event('client_left', { client_id: 'cli_1' })]);
   assert.equal(Object.keys(left.clients), ['cli_2']);
@@ -51,7 +70,13 @@ test('shows how far an execution is, and how it ended', () => {
     event('execution_output', { execution_id: 'exe_1', stream: 'stdout', chunk: 'x' }),
   ];
   assert.equal(viewOf(events).executions['exe_1'], {
-    execution_id: 'exe_1', command: 'analyze', status: 'running', progress: 40, message: 'reading', attempts: 1, error: null,
+    execution_id: 'exe_1',
+    command: 'analyze',
+    status: 'running',
+    progress: 40,
+    message: 'reading',
+    attempts: 1,
+    error: null,
   });
   const error = { title: 'The command failed' };
   const failed = viewOf([...events, event('execution_failed', { execution_id: 'exe_1', error })]);
