@@ -61,5 +61,5 @@ export const event = (
   severity?: Severity,
 ): Effect => ({ type: 'event', event: type, subject, data, ...(severity === undefined ? {} : { severity }) });
 
-export const send = <M extends { readonly type: string }>(to: Address, message: M, fresh = false): Effect =>
+export const send = (to: Address, message: { readonly type: string }, fresh = false): Effect =>
   fresh ? { type: 'send', to, message, fresh } : { type: 'send', to, message };

@@ -90,20 +90,25 @@ export const startServer = async (options: ServerOptions = {}): Promise<Server> 
     workers: config.shards.workers,
     observer,
     ...(onFatal && { onFatal }),
-    agents: (report) =>
-      createAgentPool({
+    agents: (report) => {
+      agents = createAgentPool({
         modules,
         threads: config.agents.threads,
         roots: config.roots,
         dataDirectory: directory,
         report,
-        onLog: ({ level, message, fields, source }) => log[level]({ ...source, fields }, message),
-      }),
+        onLog: logged(log),
+      });
+      // A module that does not load is told of below, once there is something to close.
+      agents.ready.catch(() => {});
+      return agents;
+    },
   }).catch((error: Error) => {
     if (error instanceof StoreFailedError) blame('--data')(error);
     throw error;
   });
   started.defer(() => ring.close(graceMs));
+  await agents?.ready;
   observeQueues(register, ring.agents);
   await ensureOperator(ring.keys, directory, ring.now()).catch(blame('--data'));
   const gateway = await createGateway({

@@ -19,7 +19,7 @@ export interface Viewer {
   close(): void;
 }
 
-export interface ViewerOptions {
+interface ViewerOptions {
   readonly label: string;
   readonly client_id: string;
   readonly joinedAt: number;
@@ -29,7 +29,7 @@ export interface ViewerOptions {
 }
 
 /** Collects what one client sees from its joining on. */
-export const createViewer = ({ label, client_id, joinedAt, follow, onEvent, close }: ViewerOptions): Viewer => {
+const createViewer = ({ label, client_id, joinedAt, follow, onEvent, close }: ViewerOptions): Viewer => {
   const seen: Event[] = [];
   const over = new AbortController();
   let check = (): void => undefined;

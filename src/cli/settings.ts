@@ -22,7 +22,7 @@ const DEFAULT_DATA = '.arbor';
 const CREDENTIALS = 'credentials.json';
 
 /** Where the server is: `--url`, then `ARBOR_URL`, then the default of `arbor serve`. */
-export const urlOf = (options: GlobalOptions, env: Environment): string => {
+const urlOf = (options: GlobalOptions, env: Environment): string => {
   const url = options.url ?? env['ARBOR_URL'] ?? DEFAULT_URL;
   if (!URL.canParse(url) || !/^https?:$/.test(new URL(url).protocol))
     throw new UsageError(`--url: expected an address like ${DEFAULT_URL}, got ${url}`);

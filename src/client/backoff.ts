@@ -1,7 +1,7 @@
 import { fullJitter, type Backoff } from '../../machines/backoff.ts';
 
 /** How long to wait before connecting anew. */
-export const RECONNECT_BACKOFF: Backoff = { base_ms: 250, cap_ms: 15_000 };
+const RECONNECT_BACKOFF: Backoff = { base_ms: 250, cap_ms: 15_000 };
 
 /** Milliseconds before the attempt after the `failures`th failure in a row, from 1. */
 export const reconnectDelay = (failures: number, random: () => number = Math.random): number =>

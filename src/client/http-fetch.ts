@@ -20,7 +20,7 @@ export interface FetchLimits {
 }
 
 /** The gateway's address with a path. */
-export const urlOf = ({ url }: HttpConnection, path: string): string => url.replace(/\/+$/, '') + path;
+const urlOf = ({ url }: HttpConnection, path: string): string => url.replace(/\/+$/, '') + path;
 
 /**
  * Sends a request and reads the answer within one deadline. Rejects with `unavailable` where there is no connection,

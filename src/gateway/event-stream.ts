@@ -96,7 +96,7 @@ export const followEvents = (options: EventStreamOptions): EventStream => {
       if (seq !== position + 1) return catchUp();
       position = seq;
       if (wanted !== null && !wanted.has(type)) return;
-      if (!sink.write(seq, json)) void catchUp();
+      if (!sink.write(seq, json)) catchUp();
     },
     finish: () => {
       until = Math.max(position, newest);

@@ -80,16 +80,20 @@ const tagOf = ({ clientId, username }: ConnectFacts, identity: Identity): MqttTa
   return isOperator ? { kind: 'operator', principal: identity.principal } : null;
 };
 
+/** The address without the port, which is another one with every connection: as the HTTP binding counts it. */
+const addressOf = ({ remote }: ConnectFacts): string => remote.replace(/:\d+$/, '');
+
 export const createMqttAccess = (): MqttAccess => {
   let parts: MqttAccessParts | null = null;
 
   const login = async (facts: ConnectFacts, { principals, failedLogins, onFailedLogin }: MqttAccessParts): Promise<ConnectVerdict<MqttTag>> => {
     const password = facts.password?.toString('utf8') ?? '';
-    if (failedLogins.blockedFor(facts.remote) > 0 && !principals.isKnown(password)) return { ok: false, code: UNAVAILABLE };
+    const address = addressOf(facts);
+    if (failedLogins.blockedFor(address) > 0 && !principals.isKnown(password)) return { ok: false, code: UNAVAILABLE };
     const identity = await principals.authenticate(password);
     const tag = identity === null ? null : tagOf(facts, identity);
     if (tag !== null) return { ok: true, tag };
-    failedLogins.add(facts.remote);
+    failedLogins.add(address);
     onFailedLogin();
     return { ok: false, code: NOT_AUTHORIZED };
   };

@@ -21,7 +21,7 @@ export const encodeHttpRequest = (operation: Operation, input: Readonly<Record<s
   const { method, query = {}, prefer } = operation.http;
   const rest: Record<string, unknown> = { ...input };
   const path = operation.http.path.replace(PARAMETER, (_, field: string) => {
-    const value = rest[field];
+    const value: unknown = rest[field];
     delete rest[field];
     return encodeURIComponent(String(value));
   });
@@ -30,13 +30,13 @@ export const encodeHttpRequest = (operation: Operation, input: Readonly<Record<s
   for (const field of Object.keys(query)) {
     const value = rest[field];
     delete rest[field];
-    if (value !== undefined) parameters.set(field, Array.isArray(value) ? value.join(',') : String(value));
+    if (value !== undefined) parameters.set(field, Array.isArray(value) ? value.join(',') : String(value as string | number | boolean));
   }
   if (prefer && typeof rest['wait'] === 'number') {
     headers['prefer'] = rest['wait'] === 0 ? 'respond-async' : `wait=${rest['wait']}`;
     delete rest['wait'];
   }
-  const search = parameters.size > 0 ? `?${parameters}` : '';
+  const search = parameters.size > 0 ? `?${parameters.toString()}` : '';
   if (method !== 'POST') return { method, path: path + search, headers };
   headers['content-type'] = 'application/json';
   return { method, path: path + search, headers, body: JSON.stringify(rest) };

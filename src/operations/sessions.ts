@@ -58,7 +58,7 @@ export const sessionsCreate = defineOperation({
     method: 'POST',
     path: '/v1/sessions',
     answers: { 201: registrationSchema },
-    location: ({ session_id }) => `/v1/sessions/${session_id}`,
+    location: ({ session_id }) => `/v1/sessions/${String(session_id)}`,
   },
   errors: ['security_violation', 'read_only'],
 });

@@ -196,7 +196,7 @@ test('every state is reached', () => {
       message('deadline', 50_000),
     ] as EventFromLogic<typeof child>[],
     serializeState: ({ value, context }) =>
-      `${String(value)} ${context.restarts.length} ${(context as Partial<ChildContext>).spec?.beyond}`,
+      `${value as string} ${context.restarts.length} ${(context as Partial<ChildContext>).spec?.beyond}`,
     stopWhen: ({ context }) => context.incarnation > 3,
   });
   assert.equal([...new Set(paths.map(({ state }) => state.value))].toSorted(), Object.keys(child.states).toSorted());

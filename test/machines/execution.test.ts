@@ -339,7 +339,7 @@ test('every state is reached, and each shortest way that ends has one terminal e
       deadline(START + 1_000),
       deadline(late),
     ] as EventFromLogic<typeof execution>[],
-    serializeState: ({ value, context }) => `${String(value)} ${context.attempts}`,
+    serializeState: ({ value, context }) => `${value as string} ${context.attempts}`,
   });
   const reached = new Set(paths.map(({ state }) => state.value));
   assert.equal([...reached].toSorted(), Object.keys(execution.states).toSorted());

@@ -211,6 +211,8 @@ export const createFakeGateway = async (handlers: FakeHandlers = {}): Promise<Fa
     streams: () => open.size,
     cutStreams: () => {
       for (const response of open) response.destroy();
+      // At once, so that the next one that is seen is a new one.
+      open.clear();
     },
     cutMqtt: () => {
       for (const socket of sockets) socket.destroy();
