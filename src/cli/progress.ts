@@ -37,8 +37,6 @@ const createLines = (label: string, stream: NodeJS.WritableStream): ProgressDisp
   };
 };
 
-const CLEAR_LINE = '\r\u001b[2K';
-
 const createBar = (label: string, stream: NodeJS.WriteStream): ProgressDisplay => {
   const bar = new cliProgress.SingleBar(
     {
@@ -51,19 +49,27 @@ const createBar = (label: string, stream: NodeJS.WriteStream): ProgressDisplay =
     },
     cliProgress.Presets.shades_classic,
   );
-  bar.start(100, 0, { message: '' });
+  let current = 0;
+  let message = '';
+  const show = (): void => bar.start(100, current, { message });
+  show();
   /** What was written without a line feed: it waits, so that the bar does not stand behind it. */
   const rests = new Map<NodeJS.WritableStream, string>();
   return {
-    update: (progress, message) =>
-      bar.update(Math.round(progress), message === null ? {} : { message: oneLine(message, MESSAGE) }),
+    update: (progress, said) => {
+      current = Math.round(progress);
+      if (said !== null) message = oneLine(said, MESSAGE);
+      bar.update(current, { message });
+    },
     write: (to, text) => {
       const all = (rests.get(to) ?? '') + text;
       const end = all.lastIndexOf('\n') + 1;
       rests.set(to, all.slice(end));
       if (end === 0) return;
-      stream.write(CLEAR_LINE);
+      // Stopping takes the cursor back to where the bar began, so it has to begin anew behind each text.
+      bar.stop();
       to.write(all.slice(0, end));
+      show();
     },
     end: () => {
       bar.stop();

@@ -14,6 +14,7 @@ const isRow = (value: unknown): value is Row => typeof value === 'object' && val
 const cell = (value: unknown): string => {
   if (value === null || value === undefined) return '';
   if (typeof value === 'number') return value.toLocaleString('en-US', { maximumFractionDigits: 3 });
+  if (Array.isArray(value) && value.length === 0) return 'none';
   if (Array.isArray(value) && value.every((item) => typeof item === 'string')) return oneLine(value.join(', '), CELL);
   return oneLine(typeof value === 'string' ? value : JSON.stringify(value), CELL);
 };
