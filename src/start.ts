@@ -1,4 +1,3 @@
-import { mkdir } from 'node:fs/promises';
 import { destination } from 'pino';
 import { Registry } from 'prom-client';
 import type { AgentLogEntry } from '../actors/agent-options.ts';
@@ -9,6 +8,7 @@ import { createEmbeddedBroker } from '../brokers/embedded.ts';
 import { commandModules, loadCommands } from './commands/registry.ts';
 import { loadConfig } from './config/config.ts';
 import { ConfigError } from './config/config-error.ts';
+import { ensureDataDirectory } from './data-directory.ts';
 import { credentialsFile, ensureOperator } from './gateway/credentials.ts';
 import { createGateway, type BoundAddress } from './gateway/gateway.ts';
 import { createLog, type Log } from './gateway/log.ts';
@@ -64,9 +64,7 @@ export const startServer = async (options: ServerOptions = {}): Promise<Server> 
   const { data, http, mqtt, config: file, onFatal } = options;
   const config = await loadConfig({ flags: { data, http, mqtt, config: file } });
   const directory = config.data;
-  await mkdir(directory, { recursive: true, mode: 0o700 }).catch((cause: Error) => {
-    throw new ConfigError('--data', `expected a directory that can be written: ${cause.message}`, { cause });
-  });
+  await ensureDataDirectory(directory);
   let graceMs = config.drainMs;
   await using started = new AsyncDisposableStack();
 
