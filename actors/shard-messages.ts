@@ -47,5 +47,11 @@ export type ShardInput =
 
 /** Shard worker to main thread. */
 export type ShardOutput =
-  | { readonly type: 'pong'; readonly id: number; readonly sessions: number; readonly actors: number; readonly heapMb: number }
+  | {
+      readonly type: 'pong';
+      readonly id: number;
+      readonly sessions: number;
+      readonly actors: number;
+      readonly heapMb: number;
+    }
   | { readonly type: 'gap'; readonly shard: number; readonly epoch: number; readonly sender: string };

@@ -7,7 +7,6 @@ import type { DeadlineMessage, Taken } from './message.ts';
 import { restartAllowed } from './restart.ts';
 import type { RestartLimits } from './restart.ts';
 
-export { restartAllowed } from './restart.ts';
 export type { RestartLimits } from './restart.ts';
 
 /** What a supervisor knows of a child before it starts it. Times in ms. */

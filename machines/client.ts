@@ -77,7 +77,9 @@ const leave = (context: ClientContext, { at }: Of<'client.leave'>): Now => ({
 });
 
 /** `session_closed` or `session_expired` has told everybody, and the session itself has cut the connections. */
-const leaveWithSession = (_: ClientContext, { at }: Of<'client.leave'>): Now => ({ change: { left_at: at, waits: null } });
+const leaveWithSession = (_: ClientContext, { at }: Of<'client.leave'>): Now => ({
+  change: { left_at: at, waits: null },
+});
 
 /** The actor itself was given up: nobody may stay connected on its behalf. */
 export const clientFailure = (context: ClientContext): readonly Effect[] =>

@@ -37,7 +37,6 @@ const eventMetadataSchema = z.object({
   causation_id: z.string().nullable(),
   traceparent: z.string().nullable(),
 });
-export type EventMetadata = z.infer<typeof eventMetadataSchema>;
 
 /** One fact of a session's log. `seq` is dense and strictly increasing per session, from 1. */
 export const eventSchema = z

@@ -36,7 +36,7 @@ export interface ExecutionContext extends Convention {
 }
 
 /** Between a failed run and the next place in the queue. */
-export const RETRY_BACKOFF = { base_ms: 1_000, cap_ms: 60_000 };
+const RETRY_BACKOFF = { base_ms: 1_000, cap_ms: 60_000 };
 
 type Incoming = (ExecutionMessage | DeadlineMessage) & Taken;
 type Of<Type extends Incoming['type']> = Extract<Incoming, { type: Type }>;

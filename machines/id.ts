@@ -24,8 +24,6 @@ export type SessionId = Id<'session'>;
 export type ClientId = Id<'client'>;
 export type ExecutionId = Id<'execution'>;
 export type CapabilityId = Id<'capability'>;
-export type EventId = Id<'event'>;
-export type RequestId = Id<'request'>;
 
 const BODY = '[0-7][0-9A-HJKMNP-TV-Z]{25}';
 

@@ -123,7 +123,9 @@ export const startServer = async (options: ServerOptions = {}): Promise<Server> 
   });
   started.defer(() => gateway.close());
   // Node says what it could not do as its `syscall`; the broker's error is one of its own.
-  const addresses = await gateway.listen().catch((error: NodeJS.ErrnoException) => blame(error.syscall === undefined ? '--mqtt' : '--http')(error));
+  const addresses = await gateway
+    .listen()
+    .catch((error: NodeJS.ErrnoException) => blame(error.syscall === undefined ? '--mqtt' : '--http')(error));
 
   const running = started.move();
   return {

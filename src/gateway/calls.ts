@@ -43,7 +43,11 @@ export const createCalls = (context: GatewayContext, onError: (error: unknown, o
   };
 
   /** Step 2: what the call is about, or the same 404 for what is not there and what is out of sight. */
-  const see = async (operation: Operation, input: Record<string, unknown>, source: CallSource): Promise<Call | Problem> => {
+  const see = async (
+    operation: Operation,
+    input: Record<string, unknown>,
+    source: CallSource,
+  ): Promise<Call | Problem> => {
     if (operation.sight === 'none') return { ...source, authority: NO_AUTHORITY, execution: NO_EXECUTION };
     if (operation.sight === 'session') {
       const authority = await seeSession(facts, source.identity, input['session_id']);

@@ -20,7 +20,9 @@ const SYNC_WAIT = 30;
 const MAX_DEPTH = 64;
 
 const tooDeep = (): Problem =>
-  problem('invalid_input', 'not as expected: args', { errors: [{ field: 'args', expected: `at most ${MAX_DEPTH} levels` }] });
+  problem('invalid_input', 'not as expected: args', {
+    errors: [{ field: 'args', expected: `at most ${MAX_DEPTH} levels` }],
+  });
 
 export const needOf = ({ name, operation, resource }: CommandFacts): Need => ({ name, operation, resource });
 
@@ -43,7 +45,9 @@ export const commandHandlers = (context: GatewayContext): Pick<Handlers, 'comman
 
   return {
     'commands.list': async (_, { identity, authority }) => {
-      const allowed = [...commands.values()].filter((command) => coveredBy(identity, authority, needOf(command.facts)).ok);
+      const allowed = [...commands.values()].filter(
+        (command) => coveredBy(identity, authority, needOf(command.facts)).ok,
+      );
       return answer({ items: allowed.map(({ facts: { name } }) => descriptions.get(name)), next: null });
     },
 
@@ -82,7 +86,10 @@ export const commandHandlers = (context: GatewayContext): Pick<Handlers, 'comman
           idempotency:
             idempotency_key === undefined
               ? null
-              : { key: idempotency_key, body_hash: sha256(canonicalJson([command.facts.name, args, timeout, priority])) },
+              : {
+                  key: idempotency_key,
+                  body_hash: sha256(canonicalJson([command.facts.name, args, timeout, priority])),
+                },
         }),
       );
       const acceptedId = accepted.ok ? (accepted.body['execution_id'] as ExecutionId) : null;

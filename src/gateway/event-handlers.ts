@@ -8,7 +8,10 @@ export const cursorExpired = (first: number): Problem =>
 
 export const eventHandlers = ({ system }: GatewayContext): Pick<Handlers, 'events.list'> => ({
   'events.list': async ({ session_id, after, limit, types }) => {
-    const page = await system.reads.events(session_id, types === undefined ? { after, limit } : { after, limit, types });
+    const page = await system.reads.events(
+      session_id,
+      types === undefined ? { after, limit } : { after, limit, types },
+    );
     if (page.first > after + 1) return refuse(cursorExpired(page.first));
     return { ok: true, json: `{"events":[${page.events.join(',')}],"next":${page.next}}` };
   },

@@ -75,7 +75,8 @@ export const followEvents = (options: EventStreamOptions): EventStream => {
         position = Math.max(position, page.next ?? page.last);
         if ((page.next === null && position >= newest) || position >= until) return;
         // A page without what was known before it was asked for would be asked for for ever.
-        if (position === asked && known > asked) return end('failed', new Error(`no events after ${position} of ${newest}`));
+        if (position === asked && known > asked)
+          return end('failed', new Error(`no events after ${position} of ${newest}`));
       }
     } catch (error) {
       end('failed', error);

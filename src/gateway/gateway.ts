@@ -89,7 +89,15 @@ export const createGateway = async (options: GatewayOptions): Promise<Gateway> =
   const slots = createSlots(limits.streams);
   const streams = createStreams(system, limits.heartbeatMs);
   const context: GatewayContext = {
-    system, facts, waits, slots, cuts, presence, commands, limits, dataDirectory,
+    system,
+    facts,
+    waits,
+    slots,
+    cuts,
+    presence,
+    commands,
+    limits,
+    dataDirectory,
     grants: options.grants ?? DEFAULT_GRANTS,
   };
   const principals = createPrincipals(keys, facts);
@@ -110,14 +118,27 @@ export const createGateway = async (options: GatewayOptions): Promise<Gateway> =
   if (options.mqtt !== undefined && connections !== null) {
     const { connected, disconnected, signalOf } = connections;
     options.mqtt.access.bind({
-      principals, failedLogins, live, connected, disconnected, signalOf,
+      principals,
+      failedLogins,
+      live,
+      connected,
+      disconnected,
+      signalOf,
       rpc: createMqttRpc({ context, calls, metrics, onError: onError('a reply could not be published') }),
       onFailedLogin: () => metrics.failedLogin('mqtt'),
       onOperatorSubscribe: (principal, filter) => log.info({ principal, filter }, 'an operator subscribes'),
     });
   }
   const app = await createHttp({
-    context, calls, principals, failedLogins, streams, metrics, log, register, version,
+    context,
+    calls,
+    principals,
+    failedLogins,
+    streams,
+    metrics,
+    log,
+    register,
+    version,
     origins: options.origins ?? [],
   });
   await app.ready();

@@ -46,7 +46,10 @@ const tagMatches = (header: string | undefined, tag: string): boolean =>
 
 /** RFC 8187, section 3.2: what `encodeURIComponent` leaves and the syntax does not allow. */
 const extendedValue = (name: string): string =>
-  encodeURIComponent(name.toWellFormed()).replace(/['()*]/g, (char) => `%${char.charCodeAt(0).toString(16).toUpperCase()}`);
+  encodeURIComponent(name.toWellFormed()).replace(
+    /['()*]/g,
+    (char) => `%${char.charCodeAt(0).toString(16).toUpperCase()}`,
+  );
 
 /** RFC 9110, section 8.3.1; parameters in printable ASCII. A command's author says what it is, and may be wrong. */
 const MEDIA_TYPE = /^[\w!#$&^.+-]+\/[\w!#$&^.+-]+(;[ -~]*)?$/;

@@ -31,7 +31,12 @@ export const createEventSource = (options: EventSourceOptions) => {
   const { context, calls, streams, isAlive, onCut, onError } = options;
   const { system, slots, cuts, presence, limits } = context;
 
-  return async (request: FastifyRequest, reply: FastifyReply, input: unknown, source: CallSource): Promise<FastifyReply> => {
+  return async (
+    request: FastifyRequest,
+    reply: FastifyReply,
+    input: unknown,
+    source: CallSource,
+  ): Promise<FastifyReply> => {
     const lastId = request.headers['last-event-id'];
     const from = typeof lastId === 'string' && lastId !== '' ? { after: Number(lastId) } : {};
     const authorised = await calls.authorise('events.list', { ...(input as object), ...from }, source);
@@ -39,9 +44,13 @@ export const createEventSource = (options: EventSourceOptions) => {
     const { session_id, after, types } = authorised.input as CheckedInputOf<'events.list'>;
     const { first, last } = await system.reads.events(session_id, { after: Number.MAX_SAFE_INTEGER, limit: 1 });
     if (first > after + 1) return sendProblem(reply, cursorExpired(first));
-    if (after > last) return sendProblem(reply, problem('invalid_input', `the last seq is ${last}`, {
-      errors: [{ field: 'after', expected: `a seq, up to ${last}` }],
-    }));
+    if (after > last)
+      return sendProblem(
+        reply,
+        problem('invalid_input', `the last seq is ${last}`, {
+          errors: [{ field: 'after', expected: `a seq, up to ${last}` }],
+        }),
+      );
     const release = slots.take();
     if (release === null) return sendProblem(reply, tooManyStreams());
     const { identity } = source;

@@ -1,6 +1,12 @@
 import cors from '@fastify/cors';
 import helmet from '@fastify/helmet';
-import Fastify, { type FastifyBaseLogger, type FastifyError, type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
+import Fastify, {
+  type FastifyBaseLogger,
+  type FastifyError,
+  type FastifyInstance,
+  type FastifyReply,
+  type FastifyRequest,
+} from 'fastify';
 import { problem, type Problem } from '../../machines/error.ts';
 import { decodeHttpRequest } from '../operations/http-request.ts';
 import type { Operation } from '../operations/operation.ts';
@@ -139,8 +145,7 @@ export const createHttp = async (options: HttpOptions): Promise<FastifyInstance>
     context,
     calls,
     streams,
-    isAlive: async ({ identity }) =>
-      identity.kind === 'client' || (await principals.isCurrent(identity.key_id)),
+    isAlive: async ({ identity }) => identity.kind === 'client' || (await principals.isCurrent(identity.key_id)),
     onCut: () => metrics.streamCut(),
     onError: (error) => log.error({ err: error }, 'an event stream failed'),
   });
@@ -161,7 +166,8 @@ export const createHttp = async (options: HttpOptions): Promise<FastifyInstance>
       const isSeen = authorised.ok || authorised.problem.code === 'invalid_input';
       return sendProblem(reply, isSeen ? noObject() : authorised.problem);
     }
-    if (operation.http.stream && request.method === 'GET' && wantsEventStream(request)) return eventSource(request, reply, input, source);
+    if (operation.http.stream && request.method === 'GET' && wantsEventStream(request))
+      return eventSource(request, reply, input, source);
     return sendResult(request, reply, operation, await calls.call(name, input, source));
   };
 

@@ -11,7 +11,15 @@ export interface LogOptions {
 
 /** Fields that hold secrets wherever they are; masked by name. */
 const SECRET_FIELDS = [
-  'authorization', 'cookie', 'password', 'token', 'client_token', 'api_key', 'secret', 'token_hash', 'hash',
+  'authorization',
+  'cookie',
+  'password',
+  'token',
+  'client_token',
+  'api_key',
+  'secret',
+  'token_hash',
+  'hash',
 ];
 
 /** What looks like an API key, a client's token or a webhook's secret: masked by shape, also within messages. */

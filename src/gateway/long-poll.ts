@@ -8,8 +8,7 @@ export const tooManyStreams = (): Problem =>
 
 export type Waited =
   /** The event that ended the execution; null where the seconds passed first, or nobody waits any more. */
-  | { readonly ok: true; readonly json: string | null }
-  | { readonly ok: false; readonly problem: Problem };
+  { readonly ok: true; readonly json: string | null } | { readonly ok: false; readonly problem: Problem };
 
 /**
  * Waits for the end of an execution as a long-poll: it takes a place, the client counts as attached meanwhile, and it ends

@@ -1,5 +1,13 @@
 import type { AccessPolicy, ConnectFacts, Connection, ConnectVerdict } from '../../brokers/access.ts';
-import { canTopic, eventFilter, filterCovers, repliesTopic, requestsTopic, ROOT, stateTopic } from '../../machines/topic.ts';
+import {
+  canTopic,
+  eventFilter,
+  filterCovers,
+  repliesTopic,
+  requestsTopic,
+  ROOT,
+  stateTopic,
+} from '../../machines/topic.ts';
 import { mayRead } from './authorise.ts';
 import type { FailedLogins } from './failed-logins.ts';
 import type { LiveTopics } from './mqtt-live.ts';
@@ -86,7 +94,10 @@ const addressOf = ({ remote }: ConnectFacts): string => remote.replace(/:\d+$/, 
 export const createMqttAccess = (): MqttAccess => {
   let parts: MqttAccessParts | null = null;
 
-  const login = async (facts: ConnectFacts, { principals, failedLogins, onFailedLogin }: MqttAccessParts): Promise<ConnectVerdict<MqttTag>> => {
+  const login = async (
+    facts: ConnectFacts,
+    { principals, failedLogins, onFailedLogin }: MqttAccessParts,
+  ): Promise<ConnectVerdict<MqttTag>> => {
     const password = facts.password?.toString('utf8') ?? '';
     const address = addressOf(facts);
     if (failedLogins.blockedFor(address) > 0 && !principals.isKnown(password)) return { ok: false, code: UNAVAILABLE };

@@ -30,7 +30,13 @@ export const createMqttRpc = ({ context, calls, metrics, onError }: MqttRpcOptio
   const reply = ({ client }: ClientIdentity, text: string): void =>
     void system.bus.publish(repliesTopic(client.session_id, client.client_id), text, { qos: 1 }).catch(onError);
 
-  const callOf = (identity: ClientIdentity, method: string, id: string | number, params: object, signal: AbortSignal) => {
+  const callOf = (
+    identity: ClientIdentity,
+    method: string,
+    id: string | number,
+    params: object,
+    signal: AbortSignal,
+  ) => {
     const operation = operationOf(method);
     if (operation === null || !operation.bindings.includes('mqtt')) {
       const refused: CallResult = { ok: false, problem: problem('method_not_found', 'there is no such operation') };
@@ -55,7 +61,10 @@ export const createMqttRpc = ({ context, calls, metrics, onError }: MqttRpcOptio
       const { client_id } = identity.client;
       const waiting = inFlight.get(client_id) ?? 0;
       if (waiting >= limits.inFlight)
-        return reply(identity, rpcError(id, problem('overloaded', `${waiting} requests wait for their answer`, { retry_after: 1 })));
+        return reply(
+          identity,
+          rpcError(id, problem('overloaded', `${waiting} requests wait for their answer`, { retry_after: 1 })),
+        );
       inFlight.set(client_id, waiting + 1);
       const started = performance.now();
       void callOf(identity, method, id, params as object, signal).then((result) => {
@@ -65,7 +74,8 @@ export const createMqttRpc = ({ context, calls, metrics, onError }: MqttRpcOptio
         const status = result.ok ? 200 : result.problem.status;
         metrics.answered('mqtt', operationOf(method)?.name ?? 'unknown', status, (performance.now() - started) / 1000);
         if (!result.ok) return reply(identity, rpcError(id, result.problem));
-        if ('file' in result) return reply(identity, rpcError(id, problem('method_not_found', 'offered over HTTP only')));
+        if ('file' in result)
+          return reply(identity, rpcError(id, problem('method_not_found', 'offered over HTTP only')));
         return reply(identity, rpcResult(id, 'json' in result ? result.json : JSON.stringify(result.body)));
       }, onError);
     },

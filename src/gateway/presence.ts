@@ -50,12 +50,7 @@ const interval = (task: () => void, ms: number): (() => void) => {
   return () => clearInterval(timer);
 };
 
-export const createPresence = ({
-  system,
-  graceMs,
-  presumed = [],
-  every = interval,
-}: PresenceOptions): Presence => {
+export const createPresence = ({ system, graceMs, presumed = [], every = interval }: PresenceOptions): Presence => {
   const entries = new Map<ClientId, Entry>(
     presumed.map(({ client_id, session_id }) => [
       client_id,

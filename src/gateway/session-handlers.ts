@@ -27,7 +27,11 @@ export const sessionState = async (
   if (stored === null) return null;
   const context = stored.context as unknown as SessionContext;
   const [clients, executions] = await Promise.all([
-    Promise.all(Object.keys(context.clients).toSorted().map((id) => reads.actor(addressKey(clientAddress(session, id))))),
+    Promise.all(
+      Object.keys(context.clients)
+        .toSorted()
+        .map((id) => reads.actor(addressKey(clientAddress(session, id)))),
+    ),
     Promise.all(
       context.executions
         .slice(0, SHOWN_EXECUTIONS)
@@ -56,17 +60,27 @@ export const sessionHandlers = (
       const session_id = system.newId('session');
       const root_capability_id = system.newId('capability');
       const owner = call.identity.principal;
-      const { client, token } = drawClient(context, { ...newClientOf(input), session_id, principal: owner, root_capability_id });
+      const { client, token } = drawClient(context, {
+        ...newClientOf(input),
+        session_id,
+        principal: owner,
+        root_capability_id,
+      });
       const since = facts.generation();
       const opened = await system.ask(
-        envelope(call, sessionAddress(session_id), {
-          type: 'session.open',
-          session_id,
-          owner,
-          ttl_ms: (input.ttl ?? DEFAULT_TTL) * 1000,
-          root_capability_id,
-          client,
-        }, { fresh: true }),
+        envelope(
+          call,
+          sessionAddress(session_id),
+          {
+            type: 'session.open',
+            session_id,
+            owner,
+            ttl_ms: (input.ttl ?? DEFAULT_TTL) * 1000,
+            root_capability_id,
+            client,
+          },
+          { fresh: true },
+        ),
       );
       if (!opened.ok) return opened;
       facts.keep(since, { session_id, ...client }, { session_id, owner, root_capability_id, opened_at: system.now() });

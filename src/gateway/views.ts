@@ -83,7 +83,10 @@ const TERMINAL_PREFIX = 'execution_';
 
 /** The answer to a call that waited, from the event that ended the execution. */
 export const endedView = (eventJson: string): Record<string, unknown> => {
-  const { type, data } = JSON.parse(eventJson) as { type: string; data: { execution_id: string } & Omit<Outcome, 'status'> };
+  const { type, data } = JSON.parse(eventJson) as {
+    type: string;
+    data: { execution_id: string } & Omit<Outcome, 'status'>;
+  };
   const status = type.slice(TERMINAL_PREFIX.length);
   return { execution_id: data.execution_id, status, mode: 'sync', ...outcome(data.execution_id, { status, ...data }) };
 };

@@ -30,7 +30,8 @@ export const encodeHttpRequest = (operation: Operation, input: Readonly<Record<s
   for (const field of Object.keys(query)) {
     const value = rest[field];
     delete rest[field];
-    if (value !== undefined) parameters.set(field, Array.isArray(value) ? value.join(',') : String(value as string | number | boolean));
+    if (value !== undefined)
+      parameters.set(field, Array.isArray(value) ? value.join(',') : String(value as string | number | boolean));
   }
   if (prefer && typeof rest['wait'] === 'number') {
     headers['prefer'] = rest['wait'] === 0 ? 'respond-async' : `wait=${rest['wait']}`;

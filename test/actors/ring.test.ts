@@ -171,7 +171,10 @@ test('clients that were attached when the process ended are presumed so by the n
   const root_capability_id = first.newId('capability');
   const open = { type: 'session.open', session_id, owner: 'p', ttl_ms: 60_000, root_capability_id, client };
   assert.is(code(await first.ask({ to: sessionAddress(session_id), fresh: true, message: open })), 'ok');
-  assert.is(code(await first.ask({ to: clientAddress(session_id, client_id), message: { type: 'client.attach' } })), 'ok');
+  assert.is(
+    code(await first.ask({ to: clientAddress(session_id, client_id), message: { type: 'client.attach' } })),
+    'ok',
+  );
   assert.equal(first.presumedAttached(), []);
   await first.close(1_000);
   const second = await startRing(directory);

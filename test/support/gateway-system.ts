@@ -77,7 +77,13 @@ export const createTestSystem = (bus: Bus = createMemoryBus()): TestSystem => {
     shards.set(shardIndex, shard);
     const { turn } = taker.take(shard, [
       // As it would look after its way over the bus.
-      { kind: 'input', sender: 'test', n: 1, key: addressKey(envelope.to), envelope: JSON.parse(JSON.stringify(envelope)) as Envelope },
+      {
+        kind: 'input',
+        sender: 'test',
+        n: 1,
+        key: addressKey(envelope.to),
+        envelope: JSON.parse(JSON.stringify(envelope)) as Envelope,
+      },
     ]);
     const { heads, contexts } = turn.snapshots();
     for (const [index, [key, , state, done, , , label]] of heads.entries()) {
@@ -97,13 +103,18 @@ export const createTestSystem = (bus: Bus = createMemoryBus()): TestSystem => {
       else if (effect.type === 'stop') runs.delete(effect.execution_id);
       else if (effect.type === 'cut') for (const cutter of cutters) cutter(effect.client_id);
       else if (effect.type === 'enqueue')
-        queueMicrotask(() => step({ to: executionAddress(session as never, effect.execution_id), message: { type: 'execution.start' } }));
+        queueMicrotask(() =>
+          step({ to: executionAddress(session as never, effect.execution_id), message: { type: 'execution.start' } }),
+        );
     }
     for (const [request, answer] of turn.replies) answers.get(request)?.(answer);
   };
 
   const page = (list: StoredActor[], { after = '', limit }: { after?: string; limit: number }): StoredActor[] =>
-    list.filter(({ id }) => id > after).toSorted((a, b) => (a.id < b.id ? -1 : 1)).slice(0, limit);
+    list
+      .filter(({ id }) => id > after)
+      .toSorted((a, b) => (a.id < b.id ? -1 : 1))
+      .slice(0, limit);
   const read = <T>(which: keyof Reads, value: () => T): Promise<T> => {
     readCounts[which] += 1;
     return new Promise((resolve) => setImmediate(() => resolve(value())));
@@ -111,10 +122,21 @@ export const createTestSystem = (bus: Bus = createMemoryBus()): TestSystem => {
   const reads: Reads = {
     actor: (key) => read('actor', () => actors.get(key) ?? null),
     actors: (session, kind, of) =>
-      read('actors', () => page([...actors.values()].filter((actor) => actor.session === session && actor.kind === kind), of)),
-    find: (kind, id) => read('find', () => [...actors.values()].find((actor) => actor.kind === kind && actor.id === id) ?? null),
+      read('actors', () =>
+        page(
+          [...actors.values()].filter((actor) => actor.session === session && actor.kind === kind),
+          of,
+        ),
+      ),
+    find: (kind, id) =>
+      read('find', () => [...actors.values()].find((actor) => actor.kind === kind && actor.id === id) ?? null),
     labelled: (kind, label, of) =>
-      read('labelled', () => page([...actors.values()].filter((actor) => actor.kind === kind && actor.label === label), of)),
+      read('labelled', () =>
+        page(
+          [...actors.values()].filter((actor) => actor.kind === kind && actor.label === label),
+          of,
+        ),
+      ),
     events: (session, { after, limit, types }) =>
       read('events', () => {
         const log = events.get(session) ?? [];
@@ -150,7 +172,16 @@ export const createTestSystem = (bus: Bus = createMemoryBus()): TestSystem => {
   };
 
   return {
-    bus, reads, agents, newId, now, runs, reserved, told, readCounts, report,
+    bus,
+    reads,
+    agents,
+    newId,
+    now,
+    runs,
+    reserved,
+    told,
+    readCounts,
+    report,
     keys: {
       list: async () => [...storedKeys.values()],
       find: async (id) => storedKeys.get(id) ?? null,
@@ -189,7 +220,12 @@ export const createTestSystem = (bus: Bus = createMemoryBus()): TestSystem => {
     },
     close: async () => bus.close(),
     complete: (execution, result) =>
-      report(execution, { type: 'execution.complete', attempt: runs.get(execution)?.attempt ?? 1, result, artifacts: [] }),
+      report(execution, {
+        type: 'execution.complete',
+        attempt: runs.get(execution)?.attempt ?? 1,
+        result,
+        artifacts: [],
+      }),
     answerNext: (answer) => {
       planned = answer;
     },
@@ -200,7 +236,10 @@ export const createTestSystem = (bus: Bus = createMemoryBus()): TestSystem => {
       queued = count;
     },
     forget: (session, seq) => {
-      events.set(session, (events.get(session) ?? []).filter((event) => event.seq > seq));
+      events.set(
+        session,
+        (events.get(session) ?? []).filter((event) => event.seq > seq),
+      );
       firsts.set(session, seq + 1);
     },
   };

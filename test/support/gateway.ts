@@ -62,7 +62,11 @@ export interface TestGateway {
   /** All lines of the log. */
   readonly lines: string[];
   readonly mqtt: { readonly host: string; readonly port: number } | null;
-  call(method: string, path: string, options?: { token?: string | null; body?: unknown; headers?: Record<string, string> }): Promise<TestAnswer>;
+  call(
+    method: string,
+    path: string,
+    options?: { token?: string | null; body?: unknown; headers?: Record<string, string> },
+  ): Promise<TestAnswer>;
   /** Opens a session of `owner`; answers what `sessions.create` does. */
   open(type?: string): Promise<Json>;
   keyOf(principal: string, operator?: boolean): Promise<string>;
@@ -70,10 +74,7 @@ export interface TestGateway {
 }
 
 /** A gateway over the ring in memory, listening on a port of its own. */
-export const startGateway = async (
-  options: Partial<GatewayOptions> = {},
-  bus?: Bus,
-): Promise<TestGateway> => {
+export const startGateway = async (options: Partial<GatewayOptions> = {}, bus?: Bus): Promise<TestGateway> => {
   const system = createTestSystem(bus);
   const directory = mkdtempSync(join(tmpdir(), 'arbor-gateway-'));
   const lines: string[] = [];
@@ -117,7 +118,16 @@ export const startGateway = async (
     return { status: answer.status, headers: answer.headers, text, body: parsed };
   };
   return {
-    system, gateway, url, operator, owner, directory, lines, mqtt, call, keyOf,
+    system,
+    gateway,
+    url,
+    operator,
+    owner,
+    directory,
+    lines,
+    mqtt,
+    call,
+    keyOf,
     open: async (type = 'cli') => (await call('POST', '/v1/sessions', { body: { client: { type } } })).body,
     close: async () => {
       await gateway.close(1_000);
@@ -128,7 +138,11 @@ export const startGateway = async (
 };
 
 /** Waits for a condition, at most `deadlineMs`. */
-export const eventually = async (what: string, condition: () => boolean | Promise<boolean>, deadlineMs = 10_000): Promise<void> => {
+export const eventually = async (
+  what: string,
+  condition: () => boolean | Promise<boolean>,
+  deadlineMs = 10_000,
+): Promise<void> => {
   for (const end = Date.now() + deadlineMs; !(await condition()); ) {
     if (Date.now() > end) throw new Error(`not within ${deadlineMs} ms: ${what}`);
     await new Promise((resolve) => setTimeout(resolve, 5));

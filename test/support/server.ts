@@ -134,7 +134,8 @@ const spawnArbor = (args: readonly string[], cwd: string, env: Readonly<Record<s
       const { promise, resolve: found, reject } = Promise.withResolvers<void>();
       const look = (): void => {
         if (stdout.includes(text) || stderr.includes(text)) found();
-        else if (isOver() && !living.has(child)) reject(new Error(`${name} ended with ${child.exitCode}: ${stdout}${stderr}`));
+        else if (isOver() && !living.has(child))
+          reject(new Error(`${name} ended with ${child.exitCode}: ${stdout}${stderr}`));
       };
       heard.add(look);
       look();
@@ -178,7 +179,8 @@ const serverOf = (arbor: Arbor, data: string): ServerProcess => {
   const [, http = '', mqtt = ''] = READY.exec(arbor.stdout()) ?? [];
   if (http === '') throw new Error(`no ready line but ${JSON.stringify(arbor.stdout())}`);
   const { api_key: key } = JSON.parse(readFileSync(join(data, 'credentials.json'), 'utf8')) as { api_key: string };
-  const call: ServerProcess['call'] = (method, path, options = {}) => callHttp(http, method, path, { token: key, ...options });
+  const call: ServerProcess['call'] = (method, path, options = {}) =>
+    callHttp(http, method, path, { token: key, ...options });
   const end = async (signal: NodeJS.Signals): Promise<number | null> => {
     arbor.child.kill(signal);
     return (await arbor.ended()).code;
@@ -231,11 +233,22 @@ export const createWorkspace = (): Workspace => {
     write,
     config: ({ commands = [], ...settings }) => {
       const modules = commands.map((name) => (name.includes('/') ? name : join(COMMANDS, `${name}.ts`)));
-      return write('arbor.config.mjs', `export default ${JSON.stringify({ commands: modules, ...settings }, null, 2)};\n`);
+      return write(
+        'arbor.config.mjs',
+        `export default ${JSON.stringify({ commands: modules, ...settings }, null, 2)};\n`,
+      );
     },
     arbor,
     serve: async ({ data = join(directory, 'data'), http = '127.0.0.1:0', mqtt = '127.0.0.1:0', config, env } = {}) => {
-      const flags = ['--data', data, '--http', http, '--mqtt', mqtt, ...(config === undefined ? [] : ['--config', config])];
+      const flags = [
+        '--data',
+        data,
+        '--http',
+        http,
+        '--mqtt',
+        mqtt,
+        ...(config === undefined ? [] : ['--config', config]),
+      ];
       const process = arbor(['serve', ...flags], env);
       await process.said('arbor is ready');
       return serverOf(process, data);

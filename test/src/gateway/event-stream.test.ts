@@ -33,12 +33,12 @@ const createLog = (pageSize: number) => {
     reads: {
       events: (_: unknown, { after, types }: { after: number; types?: readonly string[] }) => {
         const page = (): EventPage => {
-        const builder = createPageBuilder(after, pageSize);
-        let full = false;
-        for (let seq = Math.max(after + 1, first); seq <= last && !full; seq++)
-          if (types === undefined || types.includes(typeOf(seq))) full = !builder.add(seq, eventOf(seq).json);
-        if (!full) builder.pass(last);
-        return builder.finish(first, last);
+          const builder = createPageBuilder(after, pageSize);
+          let full = false;
+          for (let seq = Math.max(after + 1, first); seq <= last && !full; seq++)
+            if (types === undefined || types.includes(typeOf(seq))) full = !builder.add(seq, eventOf(seq).json);
+          if (!full) builder.pass(last);
+          return builder.finish(first, last);
         };
         // What was read is on its way while more happens.
         return new Promise<EventPage>((resolve) => waiting.push(() => resolve(page())));
@@ -200,7 +200,11 @@ test('ends with a read that fails, and with a reader that is gone', async () => 
     sink: { write: () => true, drained: async () => true },
   });
   await eventually('it ended', () => ends.length === 1);
-  followEvents({ ...common, reads: createLog(1).reads as never, sink: { write: () => true, drained: async () => false } });
+  followEvents({
+    ...common,
+    reads: createLog(1).reads as never,
+    sink: { write: () => true, drained: async () => false },
+  });
   await eventually('it ended', () => ends.length === 2);
   assert.equal(ends, ['failed', 'stalled']);
 });

@@ -60,7 +60,10 @@ const refusedWith = async (stage: Stage, options: IClientOptions): Promise<numbe
 /** Collects what arrives, parsed. */
 const inbox = (client: MqttClient): { topic: string; retain: boolean; json: Json }[] => {
   const all: { topic: string; retain: boolean; json: Json }[] = [];
-  client.on('message', (topic, payload, { retain }) => void all.push({ topic, retain, json: JSON.parse(payload.toString()) }));
+  client.on(
+    'message',
+    (topic, payload, { retain }) => void all.push({ topic, retain, json: JSON.parse(payload.toString()) }),
+  );
   return all;
 };
 
@@ -70,7 +73,9 @@ const caller = async (client: MqttClient, { session_id, client_id }: Json) => {
   const replies = inbox(client);
   await client.subscribeAsync(`${base}/replies`, { qos: 1 });
   const send = (payload: unknown) =>
-    client.publishAsync(`${base}/requests`, typeof payload === 'string' ? payload : JSON.stringify(payload), { qos: 1 });
+    client.publishAsync(`${base}/requests`, typeof payload === 'string' ? payload : JSON.stringify(payload), {
+      qos: 1,
+    });
   let next = 0;
   const call = async (method: string, params?: object, id: string | number = (next += 1)): Promise<Json> => {
     const count = replies.length;
@@ -115,15 +120,31 @@ test('each filter lies within a right of its own', async (stage) => {
     return grant?.qos !== 128;
   };
   for (const filter of [
-    `${base}/events/#`, `${base}/events/+/+`, `${base}/events/client_left/+`, `${base}/state`,
-    `${base}/clients/${session.client_id}/can`, `${base}/clients/${session.client_id}/replies`,
+    `${base}/events/#`,
+    `${base}/events/+/+`,
+    `${base}/events/client_left/+`,
+    `${base}/state`,
+    `${base}/clients/${session.client_id}/can`,
+    `${base}/clients/${session.client_id}/replies`,
   ])
     assert.is(await may(filter), true, filter);
   for (const filter of [
-    '#', '+/#', 'arbor/#', `${base}/#`, `${base}/+`, `${base}/clients/#`, `${base}/clients/+/replies`,
-    `${base}/clients/${session.client_id}/#`, `${base}/clients/${session.client_id}/requests`,
-    `arbor/v1/sessions/${other.session_id}/events/#`, `arbor/v1/sessions/+/events/#`, `arbor/v1/sessions/+/state`,
-    `${base}/clients/${other.client_id}/replies`, 'arbor/v1/actors/#', '$SYS/#', `$share/g/${base}/events/#`,
+    '#',
+    '+/#',
+    'arbor/#',
+    `${base}/#`,
+    `${base}/+`,
+    `${base}/clients/#`,
+    `${base}/clients/+/replies`,
+    `${base}/clients/${session.client_id}/#`,
+    `${base}/clients/${session.client_id}/requests`,
+    `arbor/v1/sessions/${other.session_id}/events/#`,
+    `arbor/v1/sessions/+/events/#`,
+    `arbor/v1/sessions/+/state`,
+    `${base}/clients/${other.client_id}/replies`,
+    'arbor/v1/actors/#',
+    '$SYS/#',
+    `$share/g/${base}/events/#`,
   ])
     assert.is(await may(filter), false, filter);
 });
@@ -223,14 +244,20 @@ test('a repeated request id is answered alike, and runs once', async (stage) => 
   const repeated = await call('clients.register', { client_type: 'web' }, 'r2');
   assert.is(repeated.result.client_id, made.result.client_id);
   assert.not.ok('client_token' in repeated.result, 'shown once');
-  assert.is(await call('commands.execute', { command: 'work' }, 1).then(({ result }) => result.execution_id === first.result.execution_id), false);
+  assert.is(
+    await call('commands.execute', { command: 'work' }, 1).then(
+      ({ result }) => result.execution_id === first.result.execution_id,
+    ),
+    false,
+  );
 });
 
 test('too many requests in flight are refused, not queued', async (stage) => {
   const { session, on } = stage;
   const { call, send, replies } = await caller(await dial(stage, asClient(session)), session);
   const { execution_id } = (await call('commands.execute', { command: 'work' })).result;
-  for (const id of ['a', 'b', 'c', 'd']) await send({ jsonrpc: '2.0', id, method: 'executions.get', params: { execution_id, wait: 60 } });
+  for (const id of ['a', 'b', 'c', 'd'])
+    await send({ jsonrpc: '2.0', id, method: 'executions.get', params: { execution_id, wait: 60 } });
   await eventually('the fourth is refused', () => replies.some(({ json }) => json.id === 'd'));
   assert.is(replies.find(({ json }) => json.id === 'd')?.json.error.data.code, 'overloaded');
   on.system.complete(execution_id, null);
@@ -253,12 +280,16 @@ test('state and can come with the subscription and follow changes', async (stage
   const { body } = await on.call('POST', `/v1/sessions/${session.session_id}/commands`, { body: { command: 'work' } });
   const states = () => heard.filter(({ topic, retain }) => topic === session.state_channel && !retain);
   await eventually('it is seen running', () =>
-    states().some(({ json }) => json.executions.some((each: Json) => each.execution_id === body.execution_id && each.status === 'running')));
+    states().some(({ json }) =>
+      json.executions.some((each: Json) => each.execution_id === body.execution_id && each.status === 'running'),
+    ),
+  );
   on.system.complete(body.execution_id, null);
   await eventually('and gone', () => states().at(-1)?.json.executions.length === 0);
   const { actor } = on.system.readCounts;
   await client.unsubscribeAsync([session.state_channel, can]);
-  for (let n = 0; n < 20; n++) await on.call('POST', `/v1/sessions/${session.session_id}/commands`, { body: { command: 'work' } });
+  for (let n = 0; n < 20; n++)
+    await on.call('POST', `/v1/sessions/${session.session_id}/commands`, { body: { command: 'work' } });
   assert.is(on.system.readCounts.actor, actor, 'nobody subscribes, nothing is computed');
 });
 
@@ -270,7 +301,8 @@ test('many changes are few publications of state', async (stage) => {
   await eventually('the first', () => heard.length === 1);
   const started = performance.now();
   const calls = Array.from({ length: 100 }, () =>
-    on.call('POST', `/v1/sessions/${session.session_id}/commands`, { body: { command: 'work' } }));
+    on.call('POST', `/v1/sessions/${session.session_id}/commands`, { body: { command: 'work' } }),
+  );
   await Promise.all(calls);
   await eventually('the last', () => heard.at(-1)?.json.executions.length === 100);
   const tenths = Math.ceil((performance.now() - started) / 100);
@@ -311,7 +343,9 @@ test('presence follows the last of a client’s connections', async (stage) => {
   await new Promise((resolve) => setTimeout(resolve, 1_100));
   assert.is(await status(), 'attached');
   await two.endAsync();
-  await eventually('its connection is gone', async () => (await on.call('GET', '/metrics')).text.includes('\narbor_mqtt_connections 0'));
+  await eventually('its connection is gone', async () =>
+    (await on.call('GET', '/metrics')).text.includes('\narbor_mqtt_connections 0'),
+  );
   on.system.advance(61_000);
   await eventually('detached', async () => (await status()) === 'detached');
 });

@@ -56,13 +56,18 @@ test('sessions.list shows the principal its own, page by page', async ({ on }) =
   const first = await on.call('GET', '/v1/sessions?limit=2');
   conforms('sessions.list', 200, first.body);
   const second = await on.call('GET', `/v1/sessions?limit=2&after=${first.body.next}`);
-  assert.equal([...first.body.items, ...second.body.items].map((item) => item.session_id), ids);
+  assert.equal(
+    [...first.body.items, ...second.body.items].map((item) => item.session_id),
+    ids,
+  );
   assert.is(second.body.next, null);
 });
 
 test('sessions.close ends the session and its tokens, the owner still reads', async ({ on }) => {
   const { session_id, client_token } = await on.open('web');
-  const closed = await on.call('DELETE', `/v1/sessions/${session_id}`, { headers: { 'content-type': 'application/json' } });
+  const closed = await on.call('DELETE', `/v1/sessions/${session_id}`, {
+    headers: { 'content-type': 'application/json' },
+  });
   assert.is(closed.status, 200);
   conforms('sessions.close', 200, closed.body);
   assert.is((await on.call('GET', `/v1/sessions/${session_id}`, { token: client_token })).status, 401);
@@ -105,14 +110,19 @@ test('commands.list shows what the client may run', async ({ on }) => {
 
 test('an async command answers 202 at once, and a long-poll wakes with its end', async ({ on }) => {
   const { session_id, client_token: token } = await on.open();
-  const accepted = await on.call('POST', `/v1/sessions/${session_id}/commands`, { token, body: { command: 'work', args: { n: 3 } } });
+  const accepted = await on.call('POST', `/v1/sessions/${session_id}/commands`, {
+    token,
+    body: { command: 'work', args: { n: 3 } },
+  });
   assert.is(accepted.status, 202);
   conforms('commands.execute', 202, accepted.body);
   assert.is(accepted.headers.get('location'), accepted.body.poll_url);
   assert.is(accepted.headers.get('retry-after'), '1');
   assert.is(accepted.headers.get('preference-applied'), null);
   const polled = on.call('GET', `${accepted.body.poll_url}?wait=30`, { token });
-  await eventually('the long-poll waits', async () => (await on.call('GET', '/metrics')).text.includes('\narbor_waiters 1'));
+  await eventually('the long-poll waits', async () =>
+    (await on.call('GET', '/metrics')).text.includes('\narbor_waiters 1'),
+  );
   on.system.complete(accepted.body.execution_id, { done: true });
   const { status, body } = await polled;
   assert.is(status, 200);
@@ -132,7 +142,10 @@ test('a sync command answers with its result, whichever way it ends', async ({ o
   const { status, body } = await completed;
   assert.is(status, 200);
   conforms('commands.execute', 200, body);
-  assert.equal({ ...body, execution_id: '' }, { execution_id: '', status: 'completed', mode: 'sync', result: { text: 'hi' } });
+  assert.equal(
+    { ...body, execution_id: '' },
+    { execution_id: '', status: 'completed', mode: 'sync', result: { text: 'hi' } },
+  );
 
   const cancelled = run();
   await eventually('it runs', () => on.system.runs.size === 1);
@@ -202,7 +215,8 @@ test('an execution that ends while its long-poll arrives is not missed', async (
 test('an idempotency key answers with the same execution, another body is a conflict', async ({ on }) => {
   const { session_id, client_token: token } = await on.open();
   const path = `/v1/sessions/${session_id}/commands`;
-  const send = (args: object) => on.call('POST', path, { token, body: { command: 'work', args, idempotency_key: 'k' } });
+  const send = (args: object) =>
+    on.call('POST', path, { token, body: { command: 'work', args, idempotency_key: 'k' } });
   const first = await send({ n: 1 });
   const again = await send({ n: 1 });
   assert.is(again.status, 202);
@@ -225,7 +239,10 @@ test('a dry run checks everything and changes nothing', async ({ on }) => {
   const { session_id, client_token: token, capabilities } = await on.open();
   const path = `/v1/sessions/${session_id}/commands`;
   const events = async () => (await on.call('GET', `/v1/sessions/${session_id}/events`)).body.events.length;
-  await eventually('the client is attached', async () => (await on.call('GET', `/v1/sessions/${session_id}`, { token })).body.clients[0].status === 'attached');
+  await eventually(
+    'the client is attached',
+    async () => (await on.call('GET', `/v1/sessions/${session_id}`, { token })).body.clients[0].status === 'attached',
+  );
   const before = await events();
   const dry = await on.call('POST', `${path}?dry_run=true`, { token, body: { command: 'work' } });
   assert.is(dry.status, 200);
@@ -233,7 +250,10 @@ test('a dry run checks everything and changes nothing', async ({ on }) => {
   assert.equal(dry.body.args, { n: 1 });
   assert.is(dry.body.capability_id, capabilities[0].id);
   assert.is((await on.call('POST', path, { token, body: { command: 'work', dry_run: true } })).status, 200);
-  assert.is((await on.call('POST', path, { token, body: { command: 'work', args: { n: 'x' }, dry_run: true } })).status, 400);
+  assert.is(
+    (await on.call('POST', path, { token, body: { command: 'work', args: { n: 'x' }, dry_run: true } })).status,
+    400,
+  );
   assert.is(await events(), before);
   assert.is(on.system.reserved.size, 0);
 });
@@ -241,11 +261,15 @@ test('a dry run checks everything and changes nothing', async ({ on }) => {
 test('executions.list pages in order of id', async ({ on }) => {
   const { session_id, client_token: token } = await on.open();
   const path = `/v1/sessions/${session_id}`;
-  for (let n = 0; n < 3; n++) await on.call('POST', `${path}/commands`, { token, body: { command: 'work', args: { n } } });
+  for (let n = 0; n < 3; n++)
+    await on.call('POST', `${path}/commands`, { token, body: { command: 'work', args: { n } } });
   const first = await on.call('GET', `${path}/executions?limit=2`, { token });
   conforms('executions.list', 200, first.body);
   const second = await on.call('GET', `${path}/executions?limit=2&after=${first.body.next}`, { token });
-  assert.equal([...first.body.items, ...second.body.items].map(({ args }) => args.n), [0, 1, 2]);
+  assert.equal(
+    [...first.body.items, ...second.body.items].map(({ args }) => args.n),
+    [0, 1, 2],
+  );
 });
 
 test('a large result and artifacts are files with their SHA-256 as ETag', async ({ on }) => {
@@ -274,7 +298,10 @@ test('a large result and artifacts are files with their SHA-256 as ETag', async 
   const other = await on.call('GET', `/v1/executions/${id}/artifacts/${encodeURIComponent(named.name)}`, { token });
   assert.is(other.text, content);
   assert.is(other.headers.get('content-type'), 'application/octet-stream');
-  assert.match(other.headers.get('content-disposition') ?? '', /filename\*=UTF-8''Bericht%20%27%C3%A4%27%20%281%29\.html$/);
+  assert.match(
+    other.headers.get('content-disposition') ?? '',
+    /filename\*=UTF-8''Bericht%20%27%C3%A4%27%20%281%29\.html$/,
+  );
 });
 
 test('events.list pages by seq, chooses types, and says 410 outside retention', async ({ on }) => {
@@ -283,11 +310,17 @@ test('events.list pages by seq, chooses types, and says 410 outside retention', 
   await on.call('POST', `/v1/sessions/${session_id}/commands`, { token, body: { command: 'work' } });
   const all = await on.call('GET', path, { token });
   conforms('events.list', 200, all.body);
-  assert.equal(all.body.events.map(({ seq }: Json) => seq), all.body.events.map((_: Json, index: number) => index + 1));
+  assert.equal(
+    all.body.events.map(({ seq }: Json) => seq),
+    all.body.events.map((_: Json, index: number) => index + 1),
+  );
   const first = await on.call('GET', `${path}?limit=2`, { token });
   assert.is(first.body.next, 2);
   const chosen = await on.call('GET', `${path}?after=1&types=client_joined,execution_queued`, { token });
-  assert.equal(chosen.body.events.map(({ type }: Json) => type), ['client_joined', 'execution_queued']);
+  assert.equal(
+    chosen.body.events.map(({ type }: Json) => type),
+    ['client_joined', 'execution_queued'],
+  );
   on.system.forget(session_id, 2);
   const expired = await on.call('GET', `${path}?after=1`, { token });
   assert.is(expired.status, 410);

@@ -23,7 +23,11 @@ const isRefused = (answer: TestAnswer, code: ErrorCode, fields?: readonly string
   assert.is(answer.body.title, ERRORS[code].title);
   assert.is(answer.body.status, answer.status);
   assert.not.match(answer.text, /node_modules|\.ts\b|at .*:\d+/);
-  if (fields !== undefined) assert.equal((answer.body as Json).errors.map(({ field }: Json) => field), fields);
+  if (fields !== undefined)
+    assert.equal(
+      (answer.body as Json).errors.map(({ field }: Json) => field),
+      fields,
+    );
 };
 
 const INPUT: readonly (readonly [what: string, path: string, body: unknown, fields: readonly string[]])[] = [
@@ -38,13 +42,18 @@ const INPUT: readonly (readonly [what: string, path: string, body: unknown, fiel
   ['an array', '/v1/sessions', [], ['']],
   ['null', '/v1/sessions', 'null', ['']],
   ['a number', '/v1/sessions', '5', ['']],
-  ['nothing', '/v1/sessions', '', ['']],
+  ['nothing', '/v1/sessions', '', ['client.type']],
   ['broken JSON', '/v1/sessions', '{"client_type":', ['']],
   ['a prototype', '/v1/sessions', '{"client_type":"cli","__proto__":{"a":1}}', ['']],
   ['no command', '/commands', { args: {} }, ['command']],
   ['args that are no object', '/commands', { command: 'work', args: [1] }, ['args']],
   ['an argument of the wrong type', '/commands', { command: 'work', args: { n: 'three' } }, ['args.n']],
-  ['arguments without end', '/commands', `{"command":"work","args":{"n":${'['.repeat(50_000)}${']'.repeat(50_000)}}}`, ['args']],
+  [
+    'arguments without end',
+    '/commands',
+    `{"command":"work","args":{"n":${'['.repeat(50_000)}${']'.repeat(50_000)}}}`,
+    ['args'],
+  ],
   ['an unknown argument', '/commands', { command: 'work', args: { m: 3 } }, ['args.m']],
   ['a wait beyond the bound', '/commands', { command: 'work', wait: 61 }, ['wait']],
   ['a wait below', '/commands', { command: 'work', wait: -1 }, ['wait']],
@@ -77,8 +86,15 @@ test('wrong credentials of every kind are the same 401', async ({ on, session })
   const { key } = createApiKey({ principal: 'alice', operator: false, now: 0 });
   const [id, secret] = session.client_token.split('.');
   const wrong = [
-    null, 'x', key, `${on.owner}x`, `${on.owner.slice(0, -2)}AA`,
-    `${id}.${secret.slice(1)}A`, `${id}.`, id, session.client_token.replace('cli_', 'ark_'),
+    null,
+    'x',
+    key,
+    `${on.owner}x`,
+    `${on.owner.slice(0, -2)}AA`,
+    `${id}.${secret.slice(1)}A`,
+    `${id}.`,
+    id,
+    session.client_token.replace('cli_', 'ark_'),
   ];
   const bodies = new Set<string>();
   for (const token of wrong) {
@@ -120,7 +136,10 @@ test('out of sight and absent look alike', async ({ on, session }) => {
   for (const token of [stranger, on.operator.key, other.client_token])
     for (const [method, path, body] of paths) {
       const hidden = await on.call(method, path(session.session_id, work.body.execution_id), { token, body });
-      const absent = await on.call(method, path(flip(session.session_id), flip(work.body.execution_id)), { token, body });
+      const absent = await on.call(method, path(flip(session.session_id), flip(work.body.execution_id)), {
+        token,
+        body,
+      });
       isRefused(hidden, 'not_found');
       assert.is(hidden.text, absent.text);
       const strip = (answer: TestAnswer) => [...answer.headers].filter(([name]) => name !== 'date');
@@ -178,7 +197,10 @@ test('a store that cannot be read is a fault, told without details', async ({ on
   const answer = await on.call('GET', `/v1/sessions/${session.session_id}`);
   isRefused(answer, 'internal');
   assert.not.match(answer.text, /secret/);
-  assert.ok(on.lines.some((line) => line.includes('/secret/place')), 'the log knows');
+  assert.ok(
+    on.lines.some((line) => line.includes('/secret/place')),
+    'the log knows',
+  );
   Object.assign(on.system.reads, { actor });
 });
 
@@ -190,7 +212,9 @@ test('the server’s own refusals are problems as well', async ({ on, session })
   assert.is(put.headers.get('allow'), 'GET, DELETE');
   const text = await on.call('POST', '/v1/sessions', { body: 'hello', headers: { 'content-type': 'text/plain' } });
   isRefused(text, 'unsupported_media_type');
-  const large = await on.call('POST', '/v1/sessions', { body: { client: { type: 'cli', name: 'x'.repeat(1_100_000) } } });
+  const large = await on.call('POST', '/v1/sessions', {
+    body: { client: { type: 'cli', name: 'x'.repeat(1_100_000) } },
+  });
   isRefused(large, 'too_large');
   isRefused(await on.call('GET', `/v1/sessions/${'x'.repeat(500)}`), 'not_found');
   isRefused(await on.call('GET', '/v1/sessions/%ff'), 'invalid_input');

@@ -48,7 +48,10 @@ test('a command goes round, from HTTP to its durable result', async () => {
     const shown = await call('GET', `/v1/executions/${done.execution_id}`, token);
     assert.is(shown.status, 'completed');
     const { events } = await call('GET', `${path}/events`, token);
-    assert.equal(events.map(({ seq }: Json) => seq), events.map((_: Json, index: number) => index + 1));
+    assert.equal(
+      events.map(({ seq }: Json) => seq),
+      events.map((_: Json, index: number) => index + 1),
+    );
     assert.ok(events.some(({ type }: Json) => type === 'execution_completed'));
     assert.is((await call('DELETE', path, key)).http, 200);
     assert.is((await call('GET', path, token)).http, 401);

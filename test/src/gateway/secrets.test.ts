@@ -30,7 +30,13 @@ test('what is drawn is what is parsed', () => {
 
 test('nothing else parses, whatever it is', () => {
   fc.assert(fc.property(fc.string(), (text) => assert.is(parseCredentials(text), null)));
-  for (const text of ['ark_x.', 'ark_.' + 'a'.repeat(43), 'ark_x.' + 'a'.repeat(44), `whk_x.${'a'.repeat(43)}`, `ark_x.${'a'.repeat(43)}\n`])
+  for (const text of [
+    'ark_x.',
+    'ark_.' + 'a'.repeat(43),
+    'ark_x.' + 'a'.repeat(44),
+    `whk_x.${'a'.repeat(43)}`,
+    `ark_x.${'a'.repeat(43)}\n`,
+  ])
     assert.is(parseCredentials(text), null, text);
 });
 
@@ -44,7 +50,8 @@ test('canonical JSON does not depend on the order of keys, and tells different v
       );
       assert.is(canonicalJson(shuffled), canonicalJson(one));
       assert.equal(JSON.parse(canonicalJson(one)), JSON.parse(JSON.stringify(one)));
-      if (canonicalJson(one) === canonicalJson(other)) assert.equal(JSON.parse(JSON.stringify(one)), JSON.parse(JSON.stringify(other)));
+      if (canonicalJson(one) === canonicalJson(other))
+        assert.equal(JSON.parse(JSON.stringify(one)), JSON.parse(JSON.stringify(other)));
     }),
   );
 });
@@ -54,7 +61,10 @@ test('secrets are kept out of the log by name and by shape', () => {
   const log = createLog({ level: 'debug', destination: { write: (line) => void lines.push(line) } });
   const { key } = createApiKey({ principal: 'p', operator: false, now: 0 });
   const { token } = createClientToken('cli_01K0000000000000000000ABCD');
-  log.info({ token: 'plain-1', headers: { authorization: 'plain-2' }, request: { body: { secret: 'plain-3' } } }, 'fields');
+  log.info(
+    { token: 'plain-1', headers: { authorization: 'plain-2' }, request: { body: { secret: 'plain-3' } } },
+    'fields',
+  );
   log.error({ err: new Error(`refused ${key}`) }, `message with ${token} and whsec_${'A'.repeat(32)}`);
   log.child({ note: token }).debug('child');
   const text = lines.join('');
@@ -81,7 +91,10 @@ test('no secret that passes the gateway is in its log, its events or its errors'
     await send('GET', `/v1/sessions/${session_id}`, { token: client_token });
     const events = (await on.call('GET', `/v1/sessions/${session_id}/events`)).text;
     const everything = on.lines.join('') + events + seen.join('');
-    assert.ok(on.lines.some((line) => line.includes('lost cli_')), 'the fault is in the log');
+    assert.ok(
+      on.lines.some((line) => line.includes('lost cli_')),
+      'the fault is in the log',
+    );
     for (const secret of [client_token, stray, on.owner])
       assert.not.ok(everything.includes(secret.split('.')[1] as string));
   } finally {

@@ -20,13 +20,24 @@ interface Reader {
   close(): void;
 }
 
-const read = async (on: TestGateway, path: string, token: string, headers: Record<string, string> = {}): Promise<Reader> => {
+const read = async (
+  on: TestGateway,
+  path: string,
+  token: string,
+  headers: Record<string, string> = {},
+): Promise<Reader> => {
   const controller = new AbortController();
   const answer = await fetch(on.url + path, {
     headers: { authorization: `Bearer ${token}`, accept: 'text/event-stream', ...headers },
     signal: controller.signal,
   });
-  const reader: Reader = { status: answer.status, events: [], comments: [], ended: false, close: () => controller.abort() };
+  const reader: Reader = {
+    status: answer.status,
+    events: [],
+    comments: [],
+    ended: false,
+    close: () => controller.abort(),
+  };
   const parser = createParser({
     onEvent: ({ id, data }) => void reader.events.push({ id, data: JSON.parse(data) }),
     onComment: (comment) => void reader.comments.push(comment),
@@ -62,13 +73,21 @@ test('replays, then follows, while events keep coming', async ({ on, session }) 
     return [one, two, late].every((reader) => seqs(reader).at(-1) === last);
   });
   const all = seqs(one);
-  assert.equal(all, all.map((_, index) => index + 1));
+  assert.equal(
+    all,
+    all.map((_, index) => index + 1),
+  );
   assert.equal(seqs(two), all.slice(3));
   assert.equal(seqs(late), all.slice(7));
-  assert.equal(one.events.map(({ id }) => Number(id)), all);
+  assert.equal(
+    one.events.map(({ id }) => Number(id)),
+    all,
+  );
   await eventually('it beats', () => one.comments.length > 2);
   for (const reader of [one, two, late]) reader.close();
-  await eventually('its place is free', async () => (await on.call('GET', '/metrics')).text.includes('\narbor_streams 0'));
+  await eventually('its place is free', async () =>
+    (await on.call('GET', '/metrics')).text.includes('\narbor_streams 0'),
+  );
 });
 
 test('chooses types, in replay and after', async ({ on, session }) => {
@@ -78,7 +97,10 @@ test('chooses types, in replay and after', async ({ on, session }) => {
   await on.call('POST', `${path}/commands`, { body: { command: 'work' } });
   await on.call('DELETE', `${path}/clients/${joined.body.client_id}`);
   await eventually('both', () => reader.events.length === 3);
-  assert.equal(reader.events.map(({ data }) => data.type), ['client_joined', 'client_joined', 'client_left']);
+  assert.equal(
+    reader.events.map(({ data }) => data.type),
+    ['client_joined', 'client_joined', 'client_left'],
+  );
   reader.close();
 });
 
@@ -125,7 +147,9 @@ test('a reader that takes nothing is cut off, and costs nobody else anything', a
   const { hostname, port } = new URL(on.url);
   const slow = await new Promise<Socket>((resolve, reject) => {
     const socket = connect({ host: hostname, port: Number(port) }, () => {
-      socket.write(`GET ${path}/events HTTP/1.1\r\nHost: x\r\nAccept: text/event-stream\r\nAuthorization: Bearer ${on.owner}\r\n\r\n`);
+      socket.write(
+        `GET ${path}/events HTTP/1.1\r\nHost: x\r\nAccept: text/event-stream\r\nAuthorization: Bearer ${on.owner}\r\n\r\n`,
+      );
       socket.once('data', () => resolve(socket.pause()));
     });
     socket.once('error', reject);
@@ -140,11 +164,19 @@ test('a reader that takes nothing is cut off, and costs nobody else anything', a
     on.system.report(body.execution_id, { type: 'execution.output', attempt: 1, stream: 'stdout', chunk });
     await new Promise((resolve) => setImmediate(resolve));
   }
-  await eventually('the slow one is cut', async () => (await on.call('GET', '/metrics')).text.includes('arbor_streams_cut_total 1'));
-  await eventually('the quick one has all', () => quick.events.filter(({ data }) => data.type === 'execution_output').length === 200);
+  await eventually('the slow one is cut', async () =>
+    (await on.call('GET', '/metrics')).text.includes('arbor_streams_cut_total 1'),
+  );
+  await eventually(
+    'the quick one has all',
+    () => quick.events.filter(({ data }) => data.type === 'execution_output').length === 200,
+  );
   slow.resume();
   await eventually('it is closed', () => closed);
-  assert.equal(seqs(quick), seqs(quick).map((_, index) => index + 1));
+  assert.equal(
+    seqs(quick),
+    seqs(quick).map((_, index) => index + 1),
+  );
   quick.close();
 });
 

@@ -1,7 +1,12 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import fc from 'fast-check';
-import { decodeHttpRequest, encodeHttpRequest, pathFields, preferredWait } from '../../../src/operations/http-request.ts';
+import {
+  decodeHttpRequest,
+  encodeHttpRequest,
+  pathFields,
+  preferredWait,
+} from '../../../src/operations/http-request.ts';
 import type { Operation } from '../../../src/operations/operation.ts';
 import { OPERATION_TABLE } from '../../../src/operations/table.ts';
 

@@ -29,7 +29,8 @@ test('has every operation of the table once, with its statuses and 401', () => {
   const described = Object.values(document.paths).flatMap((methods) => Object.values(methods));
   assert.equal(described.map(({ operationId }) => operationId).toSorted(), Object.keys(OPERATION_TABLE).toSorted());
   const execute = document.paths['/v1/sessions/{session_id}/commands']?.['post'];
-  for (const status of ['200', '202', '400', '401', '403', '404', '409', '503']) assert.ok(execute?.responses[status], status);
+  for (const status of ['200', '202', '400', '401', '403', '404', '409', '503'])
+    assert.ok(execute?.responses[status], status);
 });
 
 test.run();
