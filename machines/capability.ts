@@ -6,7 +6,6 @@ export const OPERATIONS = ['read', 'write', 'execute', 'list'] as const;
 export const RISKS = ['minimal', 'low', 'medium', 'high'] as const;
 export const CLIENT_TYPES = ['cli', 'web', 'api'] as const;
 
-type ResourceType = (typeof RESOURCE_TYPES)[number];
 export type Operation = (typeof OPERATIONS)[number];
 export type Risk = (typeof RISKS)[number];
 export type ClientType = (typeof CLIENT_TYPES)[number];

@@ -6,7 +6,6 @@ import {
   applyAll,
   createWriter,
   eventText,
-  executionId,
   executionKey,
   sessionId,
   sessionKey,

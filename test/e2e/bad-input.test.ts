@@ -30,7 +30,8 @@ const started = await server.execute(foreign.session_id, { command: 'no-op' }, '
 const foreignExecution = started.body.execution_id as string;
 test.after(async () => space[Symbol.asyncDispose]());
 
-const executions = (events: readonly Event[]): number => events.filter(({ type }) => type.startsWith('execution_')).length;
+const executions = (events: readonly Event[]): number =>
+  events.filter(({ type }) => type.startsWith('execution_')).length;
 
 /** Does something that must change nothing: the log keeps what it had, no execution begins, and the server goes on. */
 const unharmed = async <T>(act: () => Promise<T>): Promise<T> => {
@@ -39,7 +40,10 @@ const unharmed = async <T>(act: () => Promise<T>): Promise<T> => {
   const after = await server.events(session);
   assert.equal(after.slice(0, before.length), before);
   assert.is(executions(after), executions(before), 'no execution has begun or changed');
-  assert.equal(after.map(({ seq }) => seq), after.map((_, index) => index + 1));
+  assert.equal(
+    after.map(({ seq }) => seq),
+    after.map((_, index) => index + 1),
+  );
   const next = await server.execute(session, { command: 'no-op', args: { value: 'next' } }, 'wait=30', token);
   assert.is(next.status, 200, next.text);
   assert.is(next.body.result.value, 'next');
@@ -57,7 +61,8 @@ const assertProblem = (answer: Answer, status: number, code: string): void => {
 };
 
 const commands = `/v1/sessions/${session}/commands`;
-const post = (body: unknown, more: CallOptions = {}): Promise<Answer> => server.call('POST', commands, { token, body, ...more });
+const post = (body: unknown, more: CallOptions = {}): Promise<Answer> =>
+  server.call('POST', commands, { token, body, ...more });
 
 const fields: readonly (readonly [name: string, body: unknown, field: string])[] = [
   ['an argument of another type', { command: 'slow', args: { ms: 'long' } }, 'args.ms'],
@@ -83,13 +88,20 @@ for (const [name, body, field] of fields)
     const answer = await unharmed(() => post(body));
     assertProblem(answer, 400, 'invalid_input');
     const errors = answer.body.errors as { field: string; expected: string }[];
-    assert.ok(errors.some((error) => error.field === field && error.expected !== ''), answer.text);
+    assert.ok(
+      errors.some((error) => error.field === field && error.expected !== ''),
+      answer.text,
+    );
   });
 
 test('400: arguments nested beyond the bound, and JSON nested to exhaust a stack', async () => {
   const nested = (levels: number): string => `${'['.repeat(levels)}${']'.repeat(levels)}`;
   assertProblem(await unharmed(() => post(`{"command":"no-op","args":{"value":${nested(70)}}}`)), 400, 'invalid_input');
-  assertProblem(await unharmed(() => post(`{"command":"no-op","args":{"value":${nested(200_000)}}}`)), 400, 'invalid_input');
+  assertProblem(
+    await unharmed(() => post(`{"command":"no-op","args":{"value":${nested(200_000)}}}`)),
+    400,
+    'invalid_input',
+  );
 });
 
 test('400: broken JSON, and a body that is empty', async () => {
@@ -115,7 +127,11 @@ test('413: a body beyond 1 MiB; one within it is looked at', async () => {
 
 test('415: another media type', async () => {
   for (const type of ['text/plain', 'application/xml', 'multipart/form-data; boundary=x', 'nonsense'])
-    assertProblem(await unharmed(() => post('{}', { headers: { 'content-type': type } })), 415, 'unsupported_media_type');
+    assertProblem(
+      await unharmed(() => post('{}', { headers: { 'content-type': type } })),
+      415,
+      'unsupported_media_type',
+    );
 });
 
 test('405 with Allow: a method that is not offered', async () => {
@@ -126,7 +142,14 @@ test('405 with Allow: a method that is not offered', async () => {
 
 test('401: without, with a wrong, with a cut-off token', async () => {
   const last = token.endsWith('A') ? 'B' : 'A';
-  const wrong = [null, 'nonsense', token.slice(0, -1), token.slice(0, -1) + last, `${token}A`, token.slice(token.indexOf('.') + 1)];
+  const wrong = [
+    null,
+    'nonsense',
+    token.slice(0, -1),
+    token.slice(0, -1) + last,
+    `${token}A`,
+    token.slice(token.indexOf('.') + 1),
+  ];
   wrong.push(`${own.client_id}.`, own.client_id, server.key.slice(0, -3), token.replace('cli_', 'ark_'));
   const texts = new Set<string>();
   for (const each of wrong) {
@@ -174,25 +197,52 @@ test('404: an unknown id and a foreign one answer alike, and leave no trace', as
       const malformed = await ask('ses_x', 'exe_..%2F..%2Fx');
       assert.equal([malformed.status, malformed.text], [hidden.status, hidden.text], `${method} ${path}, malformed`);
     }
-    const stream = await server.call('GET', `/v1/sessions/${foreign.session_id}/events`, { token, headers: { accept: 'text/event-stream' } });
+    const stream = await server.call('GET', `/v1/sessions/${foreign.session_id}/events`, {
+      token,
+      headers: { accept: 'text/event-stream' },
+    });
     assertProblem(stream, 404, 'not_found');
   });
   assert.equal(await server.events(foreign.session_id), foreignLog);
 });
 
 test('403: what the capability does not cover inside one’s own session', async () => {
-  const web = (await server.call('POST', `/v1/sessions/${session}/clients`, { body: { client: { type: 'web' } } })).body;
-  const answer = await unharmed(() => server.call('POST', '/v1/sessions', { token: web.client_token, body: { client: { type: 'cli' } } }));
+  const web = (await server.call('POST', `/v1/sessions/${session}/clients`, { body: { client: { type: 'web' } } }))
+    .body;
+  const answer = await unharmed(() =>
+    server.call('POST', '/v1/sessions', { token: web.client_token, body: { client: { type: 'cli' } } }),
+  );
   assertProblem(answer, 403, 'security_violation');
 });
 
 test('a path outside the roots: the execution fails as path_refused, and says nothing of what is there', async () => {
-  const refused = ['..', '../secret', '../nothing', 'inside/../../secret', '/', '/etc', secret, 'link', 'link/b.ts', 'file-link.ts', 'dangling', `${root}x`];
+  const refused = [
+    '..',
+    '../secret',
+    '../nothing',
+    'inside/../../secret',
+    '/',
+    '/etc',
+    secret,
+    'link',
+    'link/b.ts',
+    'file-link.ts',
+    'dangling',
+    `${root}x`,
+  ];
   for (const path of refused) {
-    const { status, body, text } = await server.execute(session, { command: 'analyze', args: { path } }, 'wait=60', token);
+    const { status, body, text } = await server.execute(
+      session,
+      { command: 'analyze', args: { path } },
+      'wait=60',
+      token,
+    );
     assert.is(status, 200, text);
     assert.equal([body.status, body.error.code, path], ['failed', 'path_refused', path]);
-    assert.equal(body.error.errors.map((error: { field: string }) => error.field), ['args.path']);
+    assert.equal(
+      body.error.errors.map((error: { field: string }) => error.field),
+      ['args.path'],
+    );
     assert.not.match(text, /b\.ts"|export const/);
   }
   for (const path of ['.', 'inside', 'inside/a.ts', root]) {
@@ -205,7 +255,10 @@ test('a path outside the roots: the execution fails as path_refused, and says no
 test('afterwards every execution has ended once and the server is ready', async () => {
   const ends = (await server.events(session)).filter(({ type }) => /^execution_(completed|failed)$/.test(type));
   const queued = (await server.events(session)).filter(({ type }) => type === 'execution_queued');
-  assert.equal(ends.map(({ data }) => data['execution_id']).toSorted(), queued.map(({ data }) => data['execution_id']).toSorted());
+  assert.equal(
+    ends.map(({ data }) => data['execution_id']).toSorted(),
+    queued.map(({ data }) => data['execution_id']).toSorted(),
+  );
   assert.is((await server.call('GET', '/readyz', { token: null })).status, 200);
   assert.not.match(server.stderr(), /"level":(50|60)/);
 });

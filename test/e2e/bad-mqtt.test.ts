@@ -24,7 +24,13 @@ let suffix = 0;
 const dial = async ({ registration = own, connect = {} }: Login = {}): Promise<WireClient> => {
   const client = await dialTcp(server.mqttPort);
   const { client_id, client_token } = registration as Record<string, string>;
-  client.send({ ...CONNECT, clientId: `${client_id}:${++suffix}`, username: client_id, password: client_token, ...connect });
+  client.send({
+    ...CONNECT,
+    clientId: `${client_id}:${++suffix}`,
+    username: client_id,
+    password: client_token,
+    ...connect,
+  });
   return client;
 };
 const login = async (options: Login = {}): Promise<WireClient> => {
@@ -38,7 +44,10 @@ const replies = repliesTopic(own.session_id, own.client_id);
 
 /** A neighbour of its own client, which must not notice anything. */
 const neighbour = await login({ registration: foreign });
-const [askThere, hearThere] = [requestsTopic(foreign.session_id, foreign.client_id), repliesTopic(foreign.session_id, foreign.client_id)];
+const [askThere, hearThere] = [
+  requestsTopic(foreign.session_id, foreign.client_id),
+  repliesTopic(foreign.session_id, foreign.client_id),
+];
 await subscribe(neighbour, { [hearThere]: 0 });
 
 const goesOn = async (): Promise<void> => {
@@ -49,7 +58,10 @@ const goesOn = async (): Promise<void> => {
   assert.equal([reply.id, reply.result?.session_id], [id, foreign.session_id]);
   assert.is((await server.call('GET', '/readyz', { token: null })).status, 200);
   const log = await server.events(own.session_id);
-  assert.equal(log.map(({ seq }) => seq), log.map((_, index) => index + 1));
+  assert.equal(
+    log.map(({ seq }) => seq),
+    log.map((_, index) => index + 1),
+  );
 };
 
 const bytes = (...values: (number | string)[]): Uint8Array =>
@@ -57,7 +69,7 @@ const bytes = (...values: (number | string)[]): Uint8Array =>
 
 const beforeLogin: Readonly<Record<string, Uint8Array>> = {
   'a request of HTTP': Buffer.from('GET / HTTP/1.1\r\nHost: x\r\n\r\n'),
-  'zeros': Buffer.alloc(64),
+  zeros: Buffer.alloc(64),
   'SUBSCRIBE first': bytes(0x82, 6, 0, 1, 0, 1, '#', 0),
   'a remaining length of five bytes': bytes(0x10, 0xff, 0xff, 0xff, 0xff, 0x7f),
   'a login beyond 8 KiB': bytes(0x10, 0x80, 0x80, 0x01, 0, 4, 'MQTT', 4, 2, 0, 0),
@@ -83,7 +95,10 @@ const afterLogin: Readonly<Record<string, object | Uint8Array>> = {
   'a remaining length of five bytes': bytes(0x30, 0xff, 0xff, 0xff, 0xff, 0x7f),
   'a packet beyond 1 MiB': bytes(0x30, 0x81, 0x80, 0x80, 0x01),
   'a retained publication': publish(requests, '{}', { retain: true }),
-  'a publication to the events': publish(`arbor/v1/sessions/${own.session_id}/events/session_closed/${own.session_id}`, '{}'),
+  'a publication to the events': publish(
+    `arbor/v1/sessions/${own.session_id}/events/session_closed/${own.session_id}`,
+    '{}',
+  ),
   'a publication to one’s own replies': publish(replies, '{}'),
   'a publication to the state': publish(`arbor/v1/sessions/${own.session_id}/state`, '{}'),
   'a publication to foreign requests': publish(askThere, '{}'),
@@ -126,16 +141,34 @@ for (const [name, connect] of Object.entries(logins))
 test('a login with a will is refused', async () => {
   const client = await dial({ connect: { will: { topic: requests, payload: 'x', qos: 0, retain: false } } });
   const arrived = await client.closed();
-  assert.ok(arrived.every(({ cmd, returnCode }) => cmd === 'connack' && returnCode !== 0), JSON.stringify(arrived));
+  assert.ok(
+    arrived.every(({ cmd, returnCode }) => cmd === 'connack' && returnCode !== 0),
+    JSON.stringify(arrived),
+  );
   await goesOn();
 });
 
 test('filters beyond the right are refused with 0x80, the others of the same SUBSCRIBE granted', async () => {
   const [here, there] = [`arbor/v1/sessions/${own.session_id}`, `arbor/v1/sessions/${foreign.session_id}`];
   const wide = [
-    '#', '+/#', 'arbor/#', 'arbor/v1/sessions/#', 'arbor/v1/sessions/+/events/#', `${here}/#`, `${here}/+`, `${here}/clients/#`,
-    `${here}/clients/+/replies`, `${here}/clients/${own.client_id}/#`, `${here}/clients/${own.client_id}/requests`,
-    `${there}/events/#`, `${there}/state`, hearThere, '$SYS/#', `$share/g/${here}/events/#`, 'arbor/v1/actors/#', 'arbor/v1/inspect/#',
+    '#',
+    '+/#',
+    'arbor/#',
+    'arbor/v1/sessions/#',
+    'arbor/v1/sessions/+/events/#',
+    `${here}/#`,
+    `${here}/+`,
+    `${here}/clients/#`,
+    `${here}/clients/+/replies`,
+    `${here}/clients/${own.client_id}/#`,
+    `${here}/clients/${own.client_id}/requests`,
+    `${there}/events/#`,
+    `${there}/state`,
+    hearThere,
+    '$SYS/#',
+    `$share/g/${here}/events/#`,
+    'arbor/v1/actors/#',
+    'arbor/v1/inspect/#',
   ];
   const client = await login();
   for (const [index, filter] of wide.entries()) {
@@ -143,11 +176,18 @@ test('filters beyond the right are refused with 0x80, the others of the same SUB
     assert.equal(granted, [0x80, 1], filter);
   }
   const operator = await login({ connect: { clientId: 'op:1', username: 'operator', password: key } });
-  const { granted } = await subscribe(operator, { [`${here}/events/#`]: 0, [`${here}/state`]: 0, 'arbor/v1/#': 0, 'arbor/v1/actors/#': 0 });
+  const { granted } = await subscribe(operator, {
+    [`${here}/events/#`]: 0,
+    [`${here}/state`]: 0,
+    'arbor/v1/#': 0,
+    'arbor/v1/actors/#': 0,
+  });
   assert.equal(granted, [0x80, 0x80, 0x80, 0]);
   // What was refused is not heard: the neighbour's reply goes to the neighbour alone.
   await goesOn();
-  const heard = (await client.drain()).map(({ topic }) => String(topic)).filter((topic) => !topic.startsWith(`${here}/`));
+  const heard = (await client.drain())
+    .map(({ topic }) => String(topic))
+    .filter((topic) => !topic.startsWith(`${here}/`));
   assert.equal(heard, []);
   client.destroy();
   operator.send(publish('arbor/v1/actors/0/x/session/x', '{}'));
@@ -161,7 +201,8 @@ test('a request that is none is answered with JSON-RPC’s own code, the connect
     client.send({ ...publish(requests, ''), payload: text });
     return JSON.parse(String((await client.expect('publish'))['payload']));
   };
-  const request = (more: object): string => JSON.stringify({ jsonrpc: '2.0', id: 1, method: 'sessions.get', params: {}, ...more });
+  const request = (more: object): string =>
+    JSON.stringify({ jsonrpc: '2.0', id: 1, method: 'sessions.get', params: {}, ...more });
   const cases: readonly (readonly [string | Uint8Array, number])[] = [
     ['{', -32700],
     ['', -32700],

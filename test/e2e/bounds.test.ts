@@ -23,7 +23,10 @@ const assertOverloaded = (answer: Answer): void => {
 const allExecutions = async (server: ServerProcess, session: string): Promise<Json[]> => {
   const all: Json[] = [];
   for (let next: string | null = ''; next !== null; ) {
-    const { body } = await server.call('GET', `/v1/sessions/${session}/executions?limit=1000${next && `&after=${next}`}`);
+    const { body } = await server.call(
+      'GET',
+      `/v1/sessions/${session}/executions?limit=1000${next && `&after=${next}`}`,
+    );
     all.push(...body.items);
     next = body.next as string | null;
   }
@@ -70,11 +73,19 @@ test('the queue of a session: 503 with Retry-After, uncharged, and nothing that 
   assert.is((await server.execute(other.session_id, { command: 'no-op' })).status, 202);
 
   assert.is((await server.call('DELETE', `/v1/sessions/${session}`)).status, 200);
-  await eventually('the close', async () => (await server.call('GET', `/v1/sessions/${session}`)).body.status === 'closed');
-  const ends = (await server.events(session)).filter(({ type }) => isTerminalEvent(type)).map(({ data }) => data['execution_id']);
+  await eventually(
+    'the close',
+    async () => (await server.call('GET', `/v1/sessions/${session}`)).body.status === 'closed',
+  );
+  const ends = (await server.events(session))
+    .filter(({ type }) => isTerminalEvent(type))
+    .map(({ data }) => data['execution_id']);
   assert.is(new Set(ends).size, ends.length, 'none has ended twice');
   assert.is(ends.length, accepted.length + 1, 'each has ended');
-  assert.equal(accepted.filter((id) => !ends.includes(id)), []);
+  assert.equal(
+    accepted.filter((id) => !ends.includes(id)),
+    [],
+  );
   await eventually('the other session has its turn', async () =>
     (await server.events(other.session_id)).some(({ type }) => type === 'execution_completed'),
   );
@@ -88,7 +99,10 @@ test('the queue of all sessions: 503 with Retry-After', async () => {
   const { accepted, refused } = await fill(server, one.session_id);
   for (const answer of refused) assertOverloaded(answer);
   assertOverloaded(await server.execute(two.session_id, FOREVER));
-  assert.equal((await server.events(two.session_id)).filter(({ type }) => type.startsWith('execution_')), []);
+  assert.equal(
+    (await server.events(two.session_id)).filter(({ type }) => type.startsWith('execution_')),
+    [],
+  );
   for (const id of accepted) assert.is((await server.call('DELETE', `/v1/executions/${id}`)).status, 200);
   await eventually('room again', async () => (await server.execute(two.session_id, FOREVER)).status === 202);
 });
@@ -138,7 +152,9 @@ test('long-polls and streams: 503, and they end at their deadline', async () => 
   const second = full();
   refusal = await within('a refusal', Promise.race([poll, second]), 30_000);
   assertOverloaded(refusal);
-  const stream = await server.call('GET', `/v1/sessions/${session}/events`, { headers: { accept: 'text/event-stream' } });
+  const stream = await server.call('GET', `/v1/sessions/${session}/events`, {
+    headers: { accept: 'text/event-stream' },
+  });
   assertOverloaded(stream);
   // What is accepted is accepted, also where there is no place to wait.
   const unwaited = await server.execute(session, FOREVER, 'wait=60');
@@ -189,7 +205,10 @@ test('JSON-RPC in flight: an error at once, and the others get their answers', a
     assert.is(result.status, 'cancelled');
     ids.push(id);
   }
-  assert.equal(ids.toSorted((a, b) => a - b), Array.from({ length: IN_FLIGHT }, (_, id) => id));
+  assert.equal(
+    ids.toSorted((a, b) => a - b),
+    Array.from({ length: IN_FLIGHT }, (_, id) => id),
+  );
   client.destroy();
 });
 
@@ -218,7 +237,9 @@ test('failed logins of an address: HTTP and MQTT count together, and who is know
 
 test('a handler that spins is timed out; other sessions go on, and its thread comes back', async () => {
   await using space = createWorkspace();
-  const server = await space.serve({ config: space.config({ commands: ['no-op', 'spin', 'fill-heap', 'crash'], agents: { threads: 2 } }) });
+  const server = await space.serve({
+    config: space.config({ commands: ['no-op', 'spin', 'fill-heap', 'crash'], agents: { threads: 2 } }),
+  });
   const [bad, good] = [await server.open(), await server.open()];
   const spin = await server.execute(bad.session_id, { command: 'spin', timeout: 2 });
   for (let n = 0; n < 5; n += 1) {
@@ -236,14 +257,23 @@ test('a handler that spins is timed out; other sessions go on, and its thread co
     { command: 'fill-heap', args: { with: 'objects' }, timeout: 8 },
   ])
     assert.is((await server.execute(bad.session_id, body)).status, 202);
-  const { body, text } = await server.execute(good.session_id, { command: 'no-op', args: { value: 'after' } }, 'wait=60');
+  const { body, text } = await server.execute(
+    good.session_id,
+    { command: 'no-op', args: { value: 'after' } },
+    'wait=60',
+  );
   assert.equal([body.status, body.result?.value], ['completed', 'after'], text);
   await eventually('the end of all of them', async () => {
     const log = await server.events(bad.session_id);
     return log.filter(({ type }) => isTerminalEvent(type)).length === 5;
   });
-  const last = (await server.events(bad.session_id)).filter(({ type }) => isTerminalEvent(type)).map(({ type }) => type);
-  assert.equal(last.filter((type) => type === 'execution_completed'), []);
+  const last = (await server.events(bad.session_id))
+    .filter(({ type }) => isTerminalEvent(type))
+    .map(({ type }) => type);
+  assert.equal(
+    last.filter((type) => type === 'execution_completed'),
+    [],
+  );
   const log = await server.events(good.session_id);
   assert.is(log.filter(({ type }) => type === 'execution_completed').length, 6);
   assert.is((await server.call('GET', '/readyz')).status, 200);

@@ -47,7 +47,10 @@ test('run --json: the answer alone', async () => {
 test('run: output of the command, in order', async () => {
   const { code, stdout } = await arbor('run', 'talk', '--chunks', '30', '--size', '8').ended();
   assert.is(code, 0);
-  assert.equal(lines(stdout).slice(0, 30), Array.from({ length: 30 }, (_, n) => `${n}:`.padEnd(7, '.')));
+  assert.equal(
+    lines(stdout).slice(0, 30),
+    Array.from({ length: 30 }, (_, n) => `${n}:`.padEnd(7, '.')),
+  );
 });
 
 test('run: a command that fails is 1, with its error in one last line', async () => {
@@ -78,7 +81,10 @@ test('run, Ctrl-C: the execution is cancelled, 130', async () => {
   const run = arbor('run', 'slow', '600000', '--keep');
   await run.said('slow in ses_');
   const [, session = '', execution = ''] = /in (ses_\w+), (exe_\w+)/.exec(run.stderr()) ?? [];
-  await eventually('the start', async () => (await server.call('GET', `/v1/executions/${execution}`)).body.status === 'running');
+  await eventually(
+    'the start',
+    async () => (await server.call('GET', `/v1/executions/${execution}`)).body.status === 'running',
+  );
   run.child.kill('SIGINT');
   const { code, stderr } = await run.ended();
   assert.is(code, 130, stderr);
@@ -88,7 +94,10 @@ test('run, Ctrl-C: the execution is cancelled, 130', async () => {
 
 test('run closes the session that it has made, unless it is to keep it', async () => {
   const first = JSON.parse((await arbor('run', 'no-op', '--json').ended()).stdout);
-  await eventually('the close', async () => (await server.call('GET', `/v1/sessions/${first.session_id}`)).body.status === 'closed');
+  await eventually(
+    'the close',
+    async () => (await server.call('GET', `/v1/sessions/${first.session_id}`)).body.status === 'closed',
+  );
   const kept = JSON.parse((await arbor('run', 'no-op', '--json', '--keep').ended()).stdout);
   assert.is((await server.call('GET', `/v1/sessions/${kept.session_id}`)).body.status, 'active');
   // In a session that is there already, and which stays.
@@ -111,7 +120,10 @@ test('watch --json: the log, until the session is closed', async () => {
   assert.equal(seen, (await server.events(session_id)).slice(0, seen.length));
   // For people, from a place on: one line an event.
   const rest = await arbor('watch', session_id, '--after', '2', '--until-closed').ended();
-  assert.equal(lines(rest.stdout).map((line) => Number(line.split(/\s+/)[1])), seen.slice(2).map(({ seq }) => seq));
+  assert.equal(
+    lines(rest.stdout).map((line) => Number(line.split(/\s+/)[1])),
+    seen.slice(2).map(({ seq }) => seq),
+  );
 });
 
 test('watch goes on over a restart of the server, without a hole', async () => {
@@ -119,7 +131,16 @@ test('watch goes on over a restart of the server, without a hole', async () => {
   const settings = other.config({ commands: ['no-op'] });
   const first = await other.serve({ config: settings });
   const { session_id } = await first.open();
-  const watch = other.arbor(['--url', first.http, '--data', first.data, 'watch', session_id, '--json', '--until-closed']);
+  const watch = other.arbor([
+    '--url',
+    first.http,
+    '--data',
+    first.data,
+    'watch',
+    session_id,
+    '--json',
+    '--until-closed',
+  ]);
   await watch.said('session_opened');
   await first.execute(session_id, { command: 'no-op' }, 'wait=30');
   await watch.said('execution_completed');
@@ -138,12 +159,18 @@ test('sessions: the open ones; --all, --json', async () => {
   const open = await server.open();
   const closed = await server.open();
   await server.call('DELETE', `/v1/sessions/${closed.session_id}`);
-  await eventually('the close', async () => (await server.call('GET', `/v1/sessions/${closed.session_id}`)).body.status === 'closed');
+  await eventually(
+    'the close',
+    async () => (await server.call('GET', `/v1/sessions/${closed.session_id}`)).body.status === 'closed',
+  );
   const { code, stdout } = await arbor('sessions').ended();
   assert.is(code, 0);
   assert.match(stdout, new RegExp(`${open.session_id} +active +operator`));
   assert.not.match(stdout, closed.session_id);
-  const all = JSON.parse((await arbor('sessions', '--all', '--json').ended()).stdout) as { session_id: string; status: string }[];
+  const all = JSON.parse((await arbor('sessions', '--all', '--json').ended()).stdout) as {
+    session_id: string;
+    status: string;
+  }[];
   assert.equal(all.find(({ session_id }) => session_id === closed.session_id)?.status, 'closed');
 });
 

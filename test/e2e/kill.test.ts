@@ -29,7 +29,7 @@ const ENDED = new Set(['completed', 'failed', 'cancelled', 'timed_out']);
 interface Accepted {
   readonly execution_id: string;
   /** What the caller was told of its end; null where it was only accepted. */
-  readonly end: Json | null;
+  readonly end: Json;
 }
 
 /** What a caller with an idempotency key has sent, and the answer where one came. */
@@ -51,8 +51,10 @@ interface History {
 const bodyOf = (random: () => number, marker: string): { readonly body: object; readonly prefer: string } => {
   const draw = random();
   const async = 'respond-async';
-  if (draw < 0.1) return { body: { command: 'slow', args: { ms: Math.floor(random() * 40) }, timeout: TIMEOUT }, prefer: async };
-  if (draw < 0.15) return { body: { command: 'talk', args: { progress: 5, chunks: 3 }, timeout: TIMEOUT }, prefer: async };
+  if (draw < 0.1)
+    return { body: { command: 'slow', args: { ms: Math.floor(random() * 40) }, timeout: TIMEOUT }, prefer: async };
+  if (draw < 0.15)
+    return { body: { command: 'talk', args: { progress: 5, chunks: 3 }, timeout: TIMEOUT }, prefer: async };
   if (draw < 0.16) return { body: { command: 'slow', args: { ms: 600_000 }, timeout: 1 + random() }, prefer: async };
   const body = { command: 'no-op', args: { value: marker }, timeout: TIMEOUT };
   return { body, prefer: draw < 0.6 ? 'wait=20' : async };
@@ -89,7 +91,8 @@ const texts = (events: readonly Event[]): string[] => events.map((event) => JSON
 
 /** Promises 2 and 3: the log is dense, has grown at its end alone, and holds what anybody saw. */
 const checkLog = (log: readonly Event[], before: readonly Event[], witnesses: readonly Witness[]): void => {
-  for (const [index, { seq }] of log.entries()) if (seq !== index + 1) assert.is(seq, index + 1, 'the log is dense from 1');
+  for (const [index, { seq }] of log.entries())
+    if (seq !== index + 1) assert.is(seq, index + 1, 'the log is dense from 1');
   const written = texts(log);
   assert.equal(written.slice(0, before.length), texts(before), 'what was read before the kill is read alike after it');
   for (const { name, seen } of witnesses) {
@@ -115,7 +118,11 @@ const checkReplay = async (server: ServerProcess, { session, log }: History, ran
 };
 
 /** Promise 1: what was answered with 2xx is there, and what was told of its end is still so. */
-const checkAccepted = async (server: ServerProcess, accepted: readonly Accepted[], log: readonly Event[]): Promise<void> => {
+const checkAccepted = async (
+  server: ServerProcess,
+  accepted: readonly Accepted[],
+  log: readonly Event[],
+): Promise<void> => {
   const queued = new Set(log.filter(({ type }) => type === 'execution_queued').map(({ data }) => data['execution_id']));
   const lost = accepted.filter(({ execution_id }) => !queued.has(execution_id));
   assert.equal(lost, [], 'every execution answered with 2xx is in the log');
@@ -148,7 +155,11 @@ const checkEnds = (log: readonly Event[]): void => {
     if (type === 'execution_queued') ends.set(id, ends.get(id) ?? 0);
     if (isTerminalEvent(type)) ends.set(id, (ends.get(id) ?? 0) + 1);
   }
-  assert.equal([...ends].filter(([, count]) => count !== 1), [], 'every execution has one terminal event');
+  assert.equal(
+    [...ends].filter(([, count]) => count !== 1),
+    [],
+    'every execution has one terminal event',
+  );
 };
 
 const listExecutions = async (server: ServerProcess, session: string): Promise<Json[]> => {
@@ -196,7 +207,10 @@ test(`${ROUNDS} rounds of load, kill and restart keep every promise`, async () =
     await server.kill();
     await within('end of the load', load);
     await within('end of the witnesses', Promise.all(witnesses.map(({ over }) => over)), 30_000);
-    assert.ok(witnesses.every(({ seen }) => seen.length > 0), 'the witnesses saw something');
+    assert.ok(
+      witnesses.every(({ seen }) => seen.length > 0),
+      'the witnesses saw something',
+    );
 
     if (round === 2) await killWhileStarting(space, config, random);
     server = await space.serve({ config });
@@ -217,12 +231,23 @@ test(`${ROUNDS} rounds of load, kill and restart keep every promise`, async () =
   checkLog(log, history.log, []);
   checkEnds(log);
   const there = new Set(executions.map(({ execution_id }) => execution_id as string));
-  assert.equal(history.accepted.filter(({ execution_id }) => !there.has(execution_id)), []);
+  assert.equal(
+    history.accepted.filter(({ execution_id }) => !there.has(execution_id)),
+    [],
+  );
   const markers = executions.filter(({ command }) => command === 'no-op').map(({ args }) => args.value as string);
   assert.is(new Set(markers).size, markers.length, 'nothing was accepted twice');
-  const unexpected = executions.filter(({ command, args, status }) => args.ms === 600_000 && status !== 'timed_out' && command === 'slow');
-  assert.equal(unexpected.filter(({ status, attempts }) => status !== 'failed' || attempts < 3), [], 'what waits for ever times out');
-  process.stdout.write(`${ROUNDS} kills, ${history.accepted.length} accepted, ${log.length} events, ${history.refusals} refused\n`);
+  const unexpected = executions.filter(
+    ({ command, args, status }) => args.ms === 600_000 && status !== 'timed_out' && command === 'slow',
+  );
+  assert.equal(
+    unexpected.filter(({ status, attempts }) => status !== 'failed' || attempts < 3),
+    [],
+    'what waits for ever times out',
+  );
+  process.stdout.write(
+    `${ROUNDS} kills, ${history.accepted.length} accepted, ${log.length} events, ${history.refusals} refused\n`,
+  );
   assert.is(await server.stop(), 0);
 });
 

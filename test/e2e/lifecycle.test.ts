@@ -137,7 +137,10 @@ test('SIGTERM: what does not end within the drain is left for the next start', a
   const server = await space.serve({ config });
   const { session_id } = await server.open();
   const { execution_id } = (await server.execute(session_id, { command: 'spin', timeout: 600 })).body;
-  await eventually('the start', async () => (await server.call('GET', `/v1/executions/${execution_id}`)).body.status === 'running');
+  await eventually(
+    'the start',
+    async () => (await server.call('GET', `/v1/executions/${execution_id}`)).body.status === 'running',
+  );
   assert.is(await server.stop(), 0);
   const next = await space.serve({ config });
   const { body } = await next.call('GET', `/v1/executions/${execution_id}`);
@@ -173,9 +176,13 @@ test('no key and no token is in the log, whatever its level, or in the data dire
   const server = await space.serve({ config });
   const own = await server.open();
   const { session_id, client_id, client_token } = own;
-  const second = (await server.call('POST', `/v1/sessions/${session_id}/clients`, { body: { client: { type: 'web' } } })).body;
+  const second = (
+    await server.call('POST', `/v1/sessions/${session_id}/clients`, { body: { client: { type: 'web' } } })
+  ).body;
   const wrong = `${client_token.slice(0, -6)}PLANTS`;
-  const secrets = [server.key, client_token, second.client_token, wrong].map((secret: string) => secret.slice(secret.indexOf('.') + 1));
+  const secrets = [server.key, client_token, second.client_token, wrong].map((secret: string) =>
+    secret.slice(secret.indexOf('.') + 1),
+  );
 
   for (const token of [client_token, wrong, server.key]) {
     await server.execute(session_id, { command: 'no-op' }, 'wait=30', token);
@@ -185,12 +192,20 @@ test('no key and no token is in the log, whatever its level, or in the data dire
     await server.call('GET', `/nowhere/${token}?token=${token}`, { token });
     await server.call('POST', `/v1/sessions/${session_id}/commands`, { token, body: `{"token":"${token}"` });
     await server.call('POST', `/v1/sessions/${session_id}/commands`, { token, body: { command: 'no-op', [token]: 1 } });
-    await server.call('GET', '/v1/sessions', { token: null, headers: { authorization: `Basic ${token}`, cookie: token } });
-    for (const fields of [{ password: token }, { username: token, password: token }, { clientId: token, password: token }]) {
+    await server.call('GET', '/v1/sessions', {
+      token: null,
+      headers: { authorization: `Basic ${token}`, cookie: token },
+    });
+    for (const fields of [
+      { password: token },
+      { username: token, password: token },
+      { clientId: token, password: token },
+    ]) {
       const client = await dialTcp(server.mqttPort);
       client.send({ ...CONNECT, clientId: client_id, username: client_id, ...fields });
       const { returnCode } = await client.expect('connack');
-      if (returnCode === 0) client.send(publish(requestsTopic(session_id, client_id), JSON.stringify({ id: token, method: token })));
+      if (returnCode === 0)
+        client.send(publish(requestsTopic(session_id, client_id), JSON.stringify({ id: token, method: token })));
       if (returnCode === 0) client.send(publish(token, token));
       await client.closed();
     }

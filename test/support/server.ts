@@ -56,7 +56,7 @@ export interface ServerProcess extends Arbor {
   stop(): Promise<number | null>;
 }
 
-export interface ServeOptions {
+interface ServeOptions {
   /** Default `data` of the workspace. */
   readonly data?: string;
   readonly http?: string;
@@ -153,7 +153,7 @@ const parsed = (text: string): Json => {
 };
 
 /** Calls over HTTP with a deadline. */
-export const callHttp = async (
+const callHttp = async (
   base: string,
   method: string,
   path: string,
