@@ -66,7 +66,7 @@ export const createRunner = (options: RunnerOptions): Runner => {
   const resultOf = async (command: Command, returned: unknown, opened: OpenContext): Promise<unknown> => {
     const checked = await command.result.safeParseAsync(returned);
     if (!checked.success) {
-      const more = { errors: fieldErrors(checked.error, 'result').slice(0, 20) };
+      const more = { errors: fieldErrors(checked.error, ['result']).slice(0, 20) };
       throw new ProblemError('result_invalid', `${command.facts.name} returned what its schema forbids`, { more });
     }
     let json: string;
@@ -97,7 +97,7 @@ export const createRunner = (options: RunnerOptions): Runner => {
   const perform = async (n: number, command: Command, [, session, run]: RunLine): Promise<void> => {
     const checked = await command.args.safeParseAsync(run.args);
     if (!checked.success) {
-      const more = { errors: fieldErrors(checked.error, 'args').slice(0, 20) };
+      const more = { errors: fieldErrors(checked.error, ['args']).slice(0, 20) };
       const invalid = problem('invalid_input', `arguments of ${run.command}`, more);
       return send({ n, took_ms: 0, artifacts: [], ...fail(invalid) });
     }

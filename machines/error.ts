@@ -84,12 +84,21 @@ export const problem = (code: ErrorCode, detail: string, more: Partial<Problem> 
 export const isProblem = (value: unknown): value is Problem =>
   typeof value === 'object' && value !== null && 'code' in value && 'status' in value && 'type' in value;
 
-/** The fields of a failed zod check, as `invalid_input` reports them. */
-export const fieldErrors = (error: z.ZodError, prefix = ''): FieldError[] =>
-  error.issues.map((issue) => ({
-    field: [prefix, ...issue.path.map(String)].filter(Boolean).join('.'),
-    expected: issue.message,
-  }));
+/** What zod puts before an expectation; `expected` says it already. */
+const PREAMBLE = /^[A-Z][a-z]+ [a-z]+: expected /;
+
+/**
+ * The fields of a failed zod check, as `invalid_input` reports them, below `prefix`. A field that the schema does not
+ * have is named itself.
+ */
+export const fieldErrors = ({ issues }: Pick<z.ZodError, 'issues'>, prefix: readonly string[] = []): FieldError[] =>
+  issues.flatMap((issue): FieldError[] => {
+    const path = [...prefix, ...issue.path.map(String)];
+    if (issue.code === 'unrecognized_keys') {
+      return issue.keys.map((key) => ({ field: [...path, key].join('.'), expected: 'no such field' }));
+    }
+    return [{ field: path.join('.'), expected: issue.message.replace(PREAMBLE, '') }];
+  });
 
 /**
  * A problem as an `Error`, for the few places that must throw (a handler, a constructor). `problem` is what the

@@ -1,21 +1,12 @@
 import type { z } from 'zod';
-import { problem, type FieldError, type Problem } from '../../machines/error.ts';
+import { fieldErrors, problem, type Problem } from '../../machines/error.ts';
 
 /** Errors of one call that are reported; the rest would only be longer. */
 const MAX_ERRORS = 20;
 
-/** The fields of a failed check; a field that the schema does not have is named itself. */
-const fieldsOf = (issues: readonly z.core.$ZodIssue[], prefix: readonly string[]): FieldError[] =>
-  issues.flatMap((issue): FieldError[] => {
-    const path = [...prefix, ...issue.path.map(String)];
-    if (issue.code === 'unrecognized_keys')
-      return issue.keys.map((key) => ({ field: [...path, key].join('.'), expected: 'no such field' }));
-    return [{ field: path.join('.'), expected: issue.message }];
-  });
-
 /** The 400 of a failed check, every field by its name. */
 export const invalidInput = (error: z.ZodError, prefix: readonly string[] = []): Problem => {
-  const errors = fieldsOf(error.issues, prefix).slice(0, MAX_ERRORS);
+  const errors = fieldErrors(error, prefix).slice(0, MAX_ERRORS);
   const fields = [...new Set(errors.map(({ field }) => field || 'the whole'))].join(', ');
   return problem('invalid_input', `not as expected: ${fields.slice(0, 500)}`, { errors });
 };
