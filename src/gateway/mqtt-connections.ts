@@ -34,21 +34,20 @@ const NOTHING = JSON.stringify({ seq: null, operations: [], commands: [] });
 
 export const createMqttConnections = (options: MqttConnectionsOptions): MqttConnections => {
   const { bus, server, presence, cuts } = options;
-  const open = new Map<Connection<MqttTag>, { readonly signal: AbortSignal; readonly leave: () => void }>();
+  const open = new Map<Connection<MqttTag>, { readonly leave: () => void }>();
   const clients = new Map<string, { readonly controller: AbortController; connections: number }>();
 
-  /** One connection more of a client; answers the signal that they share, and what to do when this one ends. */
-  const join = (client: string): { readonly signal: AbortSignal; readonly part: () => void } => {
+  /** One connection more of a client; answers what to do when it ends. */
+  const join = (client: string): (() => void) => {
     const entry = clients.get(client) ?? { controller: new AbortController(), connections: 0 };
     entry.connections += 1;
     clients.set(client, entry);
-    const part = (): void => {
+    return () => {
       entry.connections -= 1;
       if (entry.connections > 0) return;
       clients.delete(client);
       entry.controller.abort();
     };
-    return { signal: entry.controller.signal, part };
   };
 
   /** Closes a connection once the events before the cut are with it; nothing later is delivered. */
@@ -73,26 +72,30 @@ export const createMqttConnections = (options: MqttConnectionsOptions): MqttConn
       const { tag } = connection;
       if (tag.kind !== 'client') {
         // Operators ask for nothing.
-        open.set(connection, { signal: AbortSignal.abort(), leave: () => {} });
+        open.set(connection, { leave: () => {} });
         return;
       }
       const { client } = tag.identity;
       const detach = presence.connect(client);
       const forget = cuts.on(client.client_id, () => close(connection));
-      const { signal, part } = join(client.client_id);
+      const part = join(client.client_id);
       const leave = (): void => {
         detach();
         forget();
         part();
       };
-      open.set(connection, { signal, leave });
+      open.set(connection, { leave });
     },
     disconnected: (connection) => {
       const entry = open.get(connection);
       open.delete(connection);
       entry?.leave();
     },
-    signalOf: (connection) => open.get(connection)?.signal ?? AbortSignal.abort(),
+    // By the client, not the connection: whoever publishes a request and leaves at once may listen on another one.
+    signalOf: ({ tag }) => {
+      const client = tag.kind === 'client' ? clients.get(tag.identity.client.client_id) : undefined;
+      return client?.controller.signal ?? AbortSignal.abort();
+    },
     count: () => open.size,
   };
 };
