@@ -1,4 +1,5 @@
 import { EXIT } from './errors.ts';
+import { DEFAULT_URL } from './settings.ts';
 import { oneLine } from './text.ts';
 
 export interface ServeFlags {
@@ -31,7 +32,9 @@ export const serve = async (flags: ServeFlags): Promise<number> => {
   };
   const server = await startServer({ ...flags, onFatal });
   isReady = true;
-  process.stdout.write(`arbor is ready: ${server.http} and ${server.mqtt}\n`);
+  const url = server.http === DEFAULT_URL ? '' : ` --url ${server.http}`;
+  const hint = `in a second terminal: npx arbor${url} run analyze .`;
+  process.stdout.write(`arbor is ready: ${server.http} and ${server.mqtt}; ${hint}\n`);
   await stopped;
   await server.close();
   return EXIT.ok;

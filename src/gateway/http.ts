@@ -68,7 +68,8 @@ export const createHttp = async (options: HttpOptions): Promise<FastifyInstance>
   const { context, calls, principals, failedLogins, streams, metrics, log, origins } = options;
   const { system, limits } = context;
   const app: FastifyInstance = Fastify({
-    loggerInstance: log as FastifyBaseLogger,
+    // What Fastify says at level info is that it listens, which the ready line says.
+    loggerInstance: log.child({}, { level: log.isLevelEnabled('warn') ? 'warn' : log.level }) as FastifyBaseLogger,
     logController: new Fastify.LogController({ disableRequestLogging: true }),
     bodyLimit: limits.bodyBytes,
     requestTimeout: REQUEST_TIMEOUT_MS,

@@ -32,7 +32,10 @@ const assertRefused = async (process: Arbor, line: RegExp): Promise<void> => {
 test('the ready line, readiness, and the credentials with mode 0600', async () => {
   await using space = createWorkspace();
   const server = await space.serve();
-  assert.match(server.stdout(), /^arbor is ready: http:\/\/127\.0\.0\.1:\d+ and mqtt:\/\/127\.0\.0\.1:\d+\n$/);
+  assert.match(
+    server.stdout(),
+    /^arbor is ready: http:\/\/127\.0\.0\.1:\d+ and mqtt:\/\/127\.0\.0\.1:\d+; in a second terminal: npx arbor --url \S+ run analyze \.\n$/,
+  );
   assert.is((await server.call('GET', '/readyz', { token: null })).status, 200);
   assert.is((await server.call('GET', '/healthz', { token: null })).status, 200);
   assert.match((await server.call('GET', '/metrics', { token: null })).text, /^# HELP /m);

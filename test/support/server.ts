@@ -173,7 +173,7 @@ const callHttp = async (
   return { status: answer.status, headers: answer.headers, text, body: parsed(text) };
 };
 
-const READY = /^arbor is ready: (http:\/\/\S+) and (mqtt:\/\/\S+)\n$/;
+const READY = /^arbor is ready: (http:\/\/\S+) and (mqtt:\/\/[^\s;]+); [^\n]+\n$/;
 
 const serverOf = (arbor: Arbor, data: string): ServerProcess => {
   const [, http = '', mqtt = ''] = READY.exec(arbor.stdout()) ?? [];
