@@ -28,6 +28,8 @@ type TurnStep = {
 
 /** Bytes of log that may wait while turns keep coming; above it a chunk is applied between two groups. */
 const BACKLOG_BYTES = 2 * 1024 * 1024;
+/** The same while few turns come: a read has to wait until what it asks for is in the tables. */
+const BUSY_BACKLOG_BYTES = 512 * 1024;
 /** Bytes of log that one `apply` moves at most, roughly; only steers how often it is called. */
 const CHUNK_BYTES = 256 * 1024;
 /** How long the log may lie while nothing happens. */
@@ -190,9 +192,12 @@ export const createJournalLoop = ({ journal, stopwatch, notify, later }: Journal
   const idle = (delayMs: number): void => {
     if (backlog === 0 || idling || closing) return;
     idling = true;
+    const before = group;
     later(() => {
       idling = false;
       if (working || closing) return;
+      // Turns keep coming: a pause now would be one of them waiting.
+      if (group !== before && backlog <= BUSY_BACKLOG_BYTES) return idle(IDLE_MS);
       working = true;
       void applyChunk().finally(() => {
         working = false;
