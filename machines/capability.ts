@@ -1,13 +1,16 @@
 import { z } from 'zod';
+import { allowRisk, allowTime, constraintsSchema } from './constraint.ts';
+import type { Risk } from './constraint.ts';
+
+export { RISKS } from './constraint.ts';
+export type { Risk } from './constraint.ts';
 
 /** What a principal may do (contract, section 6): resource type, operations and scope; further axes narrow it. */
 export const RESOURCE_TYPES = ['cli_operations', 'web_operations', 'api_operations', 'mcp_tool'] as const;
 export const OPERATIONS = ['read', 'write', 'execute', 'list'] as const;
-export const RISKS = ['minimal', 'low', 'medium', 'high'] as const;
 export const CLIENT_TYPES = ['cli', 'web', 'api'] as const;
 
 export type Operation = (typeof OPERATIONS)[number];
-export type Risk = (typeof RISKS)[number];
 export type ClientType = (typeof CLIENT_TYPES)[number];
 
 export const capabilitySchema = z
@@ -16,7 +19,7 @@ export const capabilitySchema = z
     resource_type: z.enum(RESOURCE_TYPES),
     operations: z.array(z.enum(OPERATIONS)),
     scope: z.array(z.string()),
-    constraints: z.record(z.string(), z.unknown()),
+    constraints: constraintsSchema,
     principal: z.string(),
     session_id: z.string(),
     parent_id: z.string().nullable(),
@@ -44,18 +47,61 @@ export interface Need {
   readonly operation: Operation;
   readonly resource: 'operations' | 'mcp_tool';
   readonly name: string | null;
+  /** Of the command that is named; where it is not known, a capability with a `max_risk` does not cover it. */
+  readonly risk?: Risk;
 }
 
+const resourceOf = (type: Capability['resource_type']): Need['resource'] =>
+  type === 'mcp_tool' ? 'mcp_tool' : 'operations';
+
+/** Whether capabilities of the two types are decided alike. */
+export const sameResource = (a: Capability['resource_type'], b: Capability['resource_type']): boolean =>
+  resourceOf(a) === resourceOf(b);
+
+const READING: readonly Operation[] = ['read', 'list'];
+
+const allowsOperation = ({ operations, constraints }: Capability, operation: Operation): boolean =>
+  operations.includes(operation) && (constraints.read_only !== true || READING.includes(operation));
+
 /** Whether a scope pattern covers a name: `*` covers all, a trailing `*` a prefix, anything else itself. */
-const scopeCovers = (pattern: string, name: string): boolean =>
+const patternCovers = (pattern: string, name: string): boolean =>
   pattern.endsWith('*') ? name.startsWith(pattern.slice(0, -1)) : pattern === name;
 
-/** Whether one capability covers a need. Deny by default. */
-export const covers = (capability: Capability, need: Need): boolean =>
-  (capability.resource_type === 'mcp_tool') === (need.resource === 'mcp_tool') &&
-  capability.operations.includes(need.operation) &&
-  (need.name === null || capability.scope.some((pattern) => scopeCovers(pattern, need.name as string)));
+/** Whether every name that `inner` covers is covered by `outer`. */
+const patternContains = (outer: string, inner: string): boolean =>
+  inner.endsWith('*') ? outer.endsWith('*') && patternCovers(outer, inner.slice(0, -1)) : patternCovers(outer, inner);
+
+/**
+ * The patterns of `inner` that no single pattern of `outer` contains. Several together cannot contain one that they do
+ * not contain alone: a name is a pattern's own, or goes on in more ways than there are patterns.
+ */
+export const patternsBeyond = (outer: readonly string[], inner: readonly string[]): string[] =>
+  inner.filter((pattern) => !outer.some((wider) => patternContains(wider, pattern)));
+
+/** Why a capability does not cover a need, in the order in which it is asked (contract, section 6, step 4). */
+export const OBSTACLES = ['resource_type', 'operation', 'scope', 'time', 'risk'] as const;
+export type Obstacle = (typeof OBSTACLES)[number];
+
+/**
+ * The first thing that keeps a capability from covering a need at `at` (ms since the epoch), or null. Deny by default: a
+ * time or a risk that is not given is outside every bound.
+ */
+export const obstacleTo = (capability: Capability, need: Need, at?: number): Obstacle | null => {
+  const { resource_type, scope, constraints } = capability;
+  const { operation, resource, name, risk } = need;
+  if (resourceOf(resource_type) !== resource) return 'resource_type';
+  if (!allowsOperation(capability, operation)) return 'operation';
+  if (name !== null && !scope.some((pattern) => patternCovers(pattern, name))) return 'scope';
+  if (!allowTime(constraints, at)) return 'time';
+  return name !== null && !allowRisk(constraints, risk) ? 'risk' : null;
+};
+
+/** The capabilities that cover the need, in order of id. */
+export const covering = (held: readonly Capability[], need: Need, at?: number): readonly Capability[] =>
+  held
+    .filter((capability) => obstacleTo(capability, need, at) === null)
+    .toSorted((a, b) => (a.id < b.id ? -1 : Number(a.id > b.id)));
 
 /** The first capability in order of id that covers the need, or null. */
-export const firstCovering = (held: readonly Capability[], need: Need): Capability | null =>
-  held.toSorted((a, b) => (a.id < b.id ? -1 : 1)).find((capability) => covers(capability, need)) ?? null;
+export const firstCovering = (held: readonly Capability[], need: Need, at?: number): Capability | null =>
+  covering(held, need, at)[0] ?? null;

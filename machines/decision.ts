@@ -1,32 +1,31 @@
-import { covers } from './capability.ts';
-import type { Capability, Need } from './capability.ts';
-import { OPERATIONS } from './capability.ts';
+import { OBSTACLES, OPERATIONS, covering, obstacleTo } from './capability.ts';
+import type { Capability, Need, Obstacle } from './capability.ts';
 import { timestamp } from './event.ts';
 import type { CapabilityId, SessionId } from './id.ts';
 
 /** How far the best capability came before it failed, in the order of the contract's section 6, step 4. */
-export type RefusalReason = 'no_capability' | 'resource_type' | 'operation' | 'scope';
+export type RefusalReason = 'no_capability' | Obstacle;
 
+/** `capability` is the first of `covering`, which are in order of id: the limits of each are asked in turn (step 8). */
 export type Decision =
-  | { readonly allowed: true; readonly capability: Capability }
+  | { readonly allowed: true; readonly capability: Capability; readonly covering: readonly Capability[] }
   | { readonly allowed: false; readonly reason: RefusalReason };
 
-const suitsResource = (capability: Capability, need: Need): boolean =>
-  (capability.resource_type === 'mcp_tool') === (need.resource === 'mcp_tool');
-
-const reasonAgainst = (held: readonly Capability[], need: Need): RefusalReason => {
-  if (held.length === 0) return 'no_capability';
-  const suited = held.filter((capability) => suitsResource(capability, need));
-  if (suited.length === 0) return 'resource_type';
-  return suited.some(({ operations }) => operations.includes(need.operation)) ? 'scope' : 'operation';
+const farthest = (held: readonly Capability[], need: Need, at: number | undefined): RefusalReason => {
+  const met = new Set(held.map((capability) => obstacleTo(capability, need, at)));
+  return OBSTACLES.findLast((obstacle) => met.has(obstacle)) ?? 'no_capability';
 };
 
-/** Step 4 of the decision (contract, section 6): the first capability in order of id that covers the need. */
-export const decide = (held: readonly Capability[], need: Need): Decision => {
-  let first: Capability | null = null;
-  for (const capability of held)
-    if (covers(capability, need) && (first === null || capability.id < first.id)) first = capability;
-  return first === null ? { allowed: false, reason: reasonAgainst(held, need) } : { allowed: true, capability: first };
+/**
+ * Step 4 of the decision (contract, section 6): the capabilities that cover the need at `at` (ms since the epoch). Without
+ * a time those bounded in time cover nothing.
+ */
+export const decide = (held: readonly Capability[], need: Need, at?: number): Decision => {
+  const all = covering(held, need, at);
+  const [capability] = all;
+  return capability === undefined
+    ? { allowed: false, reason: farthest(held, need, at) }
+    : { allowed: true, capability, covering: all };
 };
 
 /** What of a session its root capability is made from. */
@@ -46,7 +45,7 @@ export const rootCapability = (session: Rooted, resource: Need['resource'] = 'op
   resource_type: resource === 'mcp_tool' ? 'mcp_tool' : 'api_operations',
   operations: [...OPERATIONS],
   scope: ['*'],
-  constraints: {},
+  constraints: { may_share: true },
   principal: session.owner,
   session_id: session.session_id,
   parent_id: null,

@@ -1,0 +1,89 @@
+import * as fc from 'fast-check';
+import type { Attenuation } from '../../machines/attenuate.ts';
+import { OPERATIONS, RESOURCE_TYPES } from '../../machines/capability.ts';
+import type { Capability, Need } from '../../machines/capability.ts';
+import { RISKS } from '../../machines/constraint.ts';
+import type { Constraints } from '../../machines/constraint.ts';
+import { timestamp } from '../../machines/event.ts';
+
+/** A time to count from: a whole minute. */
+export const START = Date.parse('2026-01-01T00:00:00.000Z');
+
+export const capabilityOf = (more: Partial<Capability> = {}): Capability => ({
+  id: 'cap_1',
+  resource_type: 'cli_operations',
+  operations: [...OPERATIONS],
+  scope: ['*'],
+  constraints: {},
+  principal: 'ada',
+  session_id: 'ses_1',
+  parent_id: null,
+  depth: 0,
+  issued_at: timestamp(START),
+  ...more,
+});
+
+/** Few moments, so that they often meet. */
+const moment = fc.integer({ min: -3, max: 6 }).map((minutes) => START + minutes * 60_000);
+const instant = moment.map(timestamp);
+const few = fc.integer({ min: 1, max: 4 });
+const patterns = ['*', 'c*', 'chat', 'chat*', 'charm', 'filesystem/*', 'filesystem/read', 'filesystem/read*'];
+const names = ['c', 'chat', 'chatter', 'charm', 'filesystem/read', 'filesystem/readme', 'help'];
+
+const arbitraryConstraints: fc.Arbitrary<Constraints> = fc.record(
+  {
+    rate_limit: few,
+    max_concurrent: few,
+    max_operations: few,
+    expires_at: instant,
+    not_before: instant,
+    read_only: fc.boolean(),
+    require_webhook: fc.boolean(),
+    require_confirmations: few,
+    max_risk: fc.constantFrom(...RISKS),
+    may_share: fc.boolean(),
+  },
+  { requiredKeys: [], noNullPrototype: true },
+);
+
+const arbitraryScope = fc.subarray(patterns);
+const arbitraryOperations = fc.subarray([...OPERATIONS], { minLength: 1 });
+
+export const arbitraryCapability = fc
+  .record({
+    resource_type: fc.constantFrom(...RESOURCE_TYPES),
+    operations: arbitraryOperations,
+    scope: arbitraryScope,
+    constraints: arbitraryConstraints,
+  })
+  .map(capabilityOf);
+
+/** Mostly beyond what it is asked of. */
+export const arbitraryAttenuation: fc.Arbitrary<Attenuation> = fc.record(
+  { operations: arbitraryOperations, scope: arbitraryScope, constraints: arbitraryConstraints },
+  { requiredKeys: [] },
+);
+
+/** Within the operations and the scope of what it is asked of, and with at most two constraints, which may go beyond. */
+export const arbitraryNarrowing = ({ operations, scope }: Pick<Capability, 'operations' | 'scope'>) =>
+  fc.record({
+    operations: fc.subarray(operations, { minLength: 1 }),
+    scope: fc.subarray(scope),
+    constraints: fc.tuple(arbitraryConstraints, fc.nat(9), fc.nat(9)).map(([constraints, ...kept]): Constraints => {
+      const entries = Object.entries(constraints);
+      return Object.fromEntries(entries.filter((_, index) => kept.includes(index)));
+    }),
+  });
+
+export const arbitraryNeed: fc.Arbitrary<Need> = fc.record(
+  {
+    operation: fc.constantFrom(...OPERATIONS),
+    resource: fc.constantFrom('operations' as const, 'mcp_tool' as const),
+    name: fc.constantFrom(null, ...names),
+    risk: fc.constantFrom(...RISKS),
+  },
+  { requiredKeys: ['operation', 'resource', 'name'] },
+);
+
+/** A time, or none at all. */
+export const arbitraryTime = fc.option(moment, { nil: undefined, freq: 8 });
