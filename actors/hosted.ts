@@ -81,7 +81,13 @@ export const createHosted = (
     ended: () => ended,
     standing: current,
     take: (message) => {
-      actor ??= start();
+      try {
+        actor ??= start();
+      } catch (error) {
+        // It was stored in a state that its machine does not know.
+        thrown = error;
+        return false;
+      }
       actor.send(message);
       const { status } = actor.getSnapshot() as AnyMachineSnapshot;
       if (status === 'error') return false;

@@ -25,7 +25,7 @@ export interface JournalClient {
   /** A port for a shard worker, to be transferred to it. */
   connect(): MessagePort;
   readonly keys: KeyStore;
-  /** Closes the store and ends the thread. */
+  /** Closes the store and ends the thread; idempotent. */
   close(): Promise<void>;
 }
 
@@ -45,7 +45,8 @@ export const createJournalClient = async (options: JournalClientOptions): Promis
   const pending = new Map<number, Pending>();
   let nextId = 0;
   let cause: Error | null = null;
-  let closing = false;
+  let closing: Promise<void> | null = null;
+  let isRunning = true;
 
   const send = (command: JournalCommand, transfer: MessagePort[] = []): void => worker.postMessage(command, transfer);
   const settle = (id: number): Pending | undefined => {
@@ -68,12 +69,14 @@ export const createJournalClient = async (options: JournalClientOptions): Promis
     cause = error;
   });
   worker.on('exit', (code) => {
+    isRunning = false;
     const error = new StoreFailedError(`the journal thread ended with code ${code}`, { cause });
     for (const id of [...pending.keys()]) settle(id)?.reject(error);
-    if (!closing) onExit(error);
+    if (closing === null) onExit(error);
   });
 
   const call: JournalClient['call'] = (what) => {
+    if (!isRunning) return Promise.reject(new StoreFailedError('the journal thread has ended', { cause }));
     const id = (nextId += 1);
     return new Promise((resolve, reject) => {
       const timer = setTimeout(
@@ -84,6 +87,17 @@ export const createJournalClient = async (options: JournalClientOptions): Promis
       pending.set(id, { resolve, reject, timer });
       send({ type: 'call', id, call: what });
     });
+  };
+
+  const end = async (): Promise<void> => {
+    if (!isRunning) return;
+    const ended = once(worker, 'exit');
+    try {
+      await call({ type: 'close' });
+    } finally {
+      await worker.terminate();
+      await ended;
+    }
   };
 
   return {
@@ -98,15 +112,6 @@ export const createJournalClient = async (options: JournalClientOptions): Promis
       find: (id) => call({ type: 'key', id }),
       put: async (key) => void (await call({ type: 'put-key', key })),
     },
-    close: async () => {
-      closing = true;
-      const ended = once(worker, 'exit');
-      try {
-        await call({ type: 'close' });
-      } finally {
-        await worker.terminate();
-        await ended;
-      }
-    },
+    close: () => (closing ??= end()),
   };
 };

@@ -34,6 +34,8 @@ const BUSY_BACKLOG_BYTES = 512 * 1024;
 const CHUNK_BYTES = 256 * 1024;
 /** How long the log may lie while nothing happens. */
 const IDLE_MS = 25;
+/** When the tables are tried again that could not be filled. */
+const RETRY_MS = 250;
 const GROUP_TURNS = 512;
 
 const isTurn = (step: Step | undefined): step is TurnStep =>
@@ -49,16 +51,20 @@ export const createJournalLoop = ({ journal, stopwatch, notify, later }: Journal
   let group = 0;
   let backlog = 0;
   let failing = false;
+  /** Nothing but the filling of the tables has failed: no shard will try again by itself. */
+  let applyFailing = false;
   let idling = false;
   let closing = false;
 
   const failed = (error: unknown): void => {
     failing = true;
+    applyFailing = false;
     notify({ type: 'failed', message: error instanceof Error ? error.message : String(error) });
   };
   const succeeded = (): void => {
     if (!failing) return;
     failing = false;
+    applyFailing = false;
     notify({ type: 'recovered' });
   };
 
@@ -156,8 +162,11 @@ export const createJournalLoop = ({ journal, stopwatch, notify, later }: Journal
   const applyChunk = async (): Promise<void> => {
     try {
       backlog = (await journal.apply()) ? Math.max(1, backlog - CHUNK_BYTES) : 0;
+      if (applyFailing) succeeded();
     } catch (error) {
+      const alone = applyFailing || !failing;
       failed(error);
+      applyFailing = alone;
     }
   };
 
@@ -181,7 +190,8 @@ export const createJournalLoop = ({ journal, stopwatch, notify, later }: Journal
   const wake = (): void => {
     if (working) return;
     working = true;
-    void work().finally(() => {
+    // What throws in here is a mistake of ours, and the same step would throw again: it ends the thread.
+    void work().then(() => {
       working = false;
       if (steps.length > 0) wake();
       else idle(IDLE_MS);
@@ -202,7 +212,7 @@ export const createJournalLoop = ({ journal, stopwatch, notify, later }: Journal
       void applyChunk().finally(() => {
         working = false;
         if (steps.length > 0) wake();
-        else if (!failing) idle(0);
+        else idle(failing ? RETRY_MS : 0);
       });
     }, delayMs);
   };

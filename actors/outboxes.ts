@@ -8,6 +8,8 @@ export interface OutboxesOptions {
   readonly send: (shard: number, input: Input) => void;
   readonly fetch: (from: number, to: number, after: number, limit: number) => Promise<readonly OutMessage[]>;
   readonly onError: (error: unknown) => void;
+  /** Calls a task after a pause: an outbox that could not be read is tried again. */
+  readonly later: (task: () => void) => void;
 }
 
 /** Carries committed messages from shard to shard. Holds no message: what is not under way is in the journal. */
@@ -32,7 +34,7 @@ interface Pair {
   generation: number;
 }
 
-export const createOutboxes = ({ inFlight, send, fetch, onError }: OutboxesOptions): Outboxes => {
+export const createOutboxes = ({ inFlight, send, fetch, onError, later }: OutboxesOptions): Outboxes => {
   const pairs = new Map<string, Pair>();
   const epochs = new Map<number, number>();
 
@@ -69,7 +71,11 @@ export const createOutboxes = ({ inFlight, send, fetch, onError }: OutboxesOptio
       if (pair.generation !== generation) followLater(pair);
     }
   };
-  const followLater = (pair: Pair): void => void follow(pair).catch(onError);
+  const followLater = (pair: Pair): void =>
+    void follow(pair).catch((error: unknown) => {
+      onError(error);
+      later(() => followLater(pair));
+    });
 
   const restart = (from: number, to: number, read: number): void => {
     const pair = pairOf(from, to);

@@ -52,12 +52,21 @@ export const wakeResident = (
   return resident;
 };
 
-/** Keeps an answer; the oldest beyond the bound is forgotten. */
-export const remember = (resident: Resident, key: string, json: string): void => {
-  resident.remembered.set(key, json);
-  if (resident.remembered.size <= REMEMBERED_LIMIT) return;
-  const [oldest] = resident.remembered.keys();
-  if (oldest !== undefined) resident.remembered.delete(oldest);
+/** Keeps an answer; the oldest beyond the bound is forgotten. Answers the way back; the latest is gone first. */
+export const remember = (resident: Resident, key: string, json: string): (() => void) => {
+  const { remembered } = resident;
+  const before = remembered.get(key);
+  remembered.set(key, json);
+  const [oldest] = remembered.size > REMEMBERED_LIMIT ? remembered : [];
+  if (oldest !== undefined) remembered.delete(oldest[0]);
+  return () => {
+    if (before === undefined) remembered.delete(key);
+    else remembered.set(key, before);
+    if (oldest === undefined) return;
+    const others = [...remembered];
+    remembered.clear();
+    for (const [each, answer] of [oldest, ...others]) remembered.set(each, answer);
+  };
 };
 
 /** Whether what is hosted is the session's own actor, which stays when it has ended: late requests want an answer. */

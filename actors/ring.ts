@@ -1,6 +1,6 @@
 import { addressKey, addressOf, executionAddress } from '../machines/address.ts';
 import { problem } from '../machines/error.ts';
-import type { ClientId } from '../machines/id.ts';
+import type { ClientId, SessionId } from '../machines/id.ts';
 import type { Envelope } from '../machines/message.ts';
 import { INBOX_FILTER, inboxTopic } from '../machines/topic.ts';
 import type { Bus } from '../brokers/bus.ts';
@@ -10,7 +10,7 @@ import { anchoredClock, clockAnchor } from './clock.ts';
 import { createIdentifiers } from './identifiers.ts';
 import { createInbox, type InboxNote } from './inbox.ts';
 import { createJournalClient } from './journal-client.ts';
-import type { Claim } from './journal.ts';
+import { StoreFailedError, type Claim } from './journal.ts';
 import type { JournalNotice } from './journal-messages.ts';
 import { createMentions } from './mentions.ts';
 import { SILENT, type Observer } from './observer.ts';
@@ -51,6 +51,9 @@ export interface Ring extends System {
 
 const DEFAULT_ASK_MS = 10_000;
 const OUTBOX_IN_FLIGHT = 64;
+const OUTBOX_RETRY_MS = 250;
+/** How long a store may take no writes while the ring starts. */
+const START_STORE_MS = 5_000;
 const DRAIN_POLL_MS = 10;
 
 /**
@@ -67,6 +70,8 @@ export const createRing = async (options: RingOptions): Promise<Ring> => {
   const listeners = new Set<(event: ReleasedEvent) => void>();
   const cutters = new Set<(client: string) => void>();
   const presumed: PresumedClient[] = [];
+  /** Executions that were queued when the last process ended, until all are known: the first to wait is not the first to run. */
+  let queued: { readonly id: string; readonly session: SessionId; readonly priority: number }[] = [];
   let started = false;
   let readOnly: string | null = null;
   let draining = false;
@@ -96,6 +101,9 @@ export const createRing = async (options: RingOptions): Promise<Ring> => {
     send: (shard, input) => supervisor.send(shard, input),
     fetch: (from, to, after, limit) => journal.call({ type: 'outbox', from, to, after, limit }),
     onError: (error) => observer.error('an outbox could not be read', error),
+    later: (task) => {
+      if (!draining) setTimeout(task, OUTBOX_RETRY_MS).unref();
+    },
   });
   const sender = createSender({
     bus,
@@ -131,7 +139,9 @@ export const createRing = async (options: RingOptions): Promise<Ring> => {
     if (what === 'presence') {
       if (!started) presumed.push({ session_id: session, client_id: id as ClientId });
     } else if (what === 'enqueue') {
-      agents.enqueue(id, { session }, Number(value));
+      const priority = Number(value);
+      if (started) agents.enqueue(id, { session }, priority);
+      else queued.push({ id, session, priority });
     } else if (what === 'run' && !agents.has(id, Number(value))) {
       report(
         id,
@@ -164,9 +174,15 @@ export const createRing = async (options: RingOptions): Promise<Ring> => {
     onCut: (client) => each(cutters, client),
     onMention: mentions.add,
   });
+  const unusable = Promise.withResolvers<never>();
+  unusable.promise.catch(() => {});
   const storeFailed = (message: string): void => {
     if (readOnly === null) observer.store('failed', message);
     readOnly = message;
+    if (!started)
+      setTimeout(() => {
+        if (readOnly !== null) unusable.reject(new StoreFailedError(readOnly));
+      }, START_STORE_MS).unref();
     // Nothing of these is durable; whoever asked hears so, and the shards read them as nothing.
     inbox.withdraw((text) => {
       const { request } = JSON.parse(text) as Envelope;
@@ -198,8 +214,12 @@ export const createRing = async (options: RingOptions): Promise<Ring> => {
     onNotice,
     onExit: (error) => {
       storeFailed(error.message);
-      onFatal(error);
+      unusable.reject(error);
+      if (started) onFatal(error);
     },
+  }).catch(async (error: unknown) => {
+    await agents.close(0);
+    throw error;
   });
   const supervisor = createSupervisor({
     workers,
@@ -220,7 +240,7 @@ export const createRing = async (options: RingOptions): Promise<Ring> => {
   const reads = createSqliteReads({ directory, settle });
   const unsubscribe = bus.subscribe(INBOX_FILTER, sender.arrived);
 
-  const close = async (graceMs = 30_000): Promise<void> => {
+  const end = async (graceMs: number): Promise<void> => {
     draining = true;
     const until = clock() + graceMs;
     await agents.close(graceMs);
@@ -233,10 +253,17 @@ export const createRing = async (options: RingOptions): Promise<Ring> => {
     reads.close();
     await journal.close();
   };
+  let ended: Promise<void> | null = null;
+  const close = (graceMs = 30_000): Promise<void> => (ended ??= end(graceMs));
 
   try {
-    await supervisor.start();
+    await Promise.race([supervisor.start(), unusable.promise]);
     started = true;
+    for (const { id, session, priority } of queued.toSorted(
+      (a, b) => b.priority - a.priority || (a.id < b.id ? -1 : 1),
+    ))
+      agents.enqueue(id, { session }, priority);
+    queued = [];
   } catch (error) {
     await close(0);
     throw error;

@@ -11,6 +11,7 @@ import {
   isOpen,
   isSuperseded,
   openShard,
+  opensSession,
   type Shard,
   type Step,
 } from './shard.ts';
@@ -78,32 +79,45 @@ export const createShardHost = (options: ShardHostOptions): ShardHost => {
     claim([shard.index]);
   };
 
-  const needsLoad = (step: Step): string | null => {
+  /** `opened`: sessions that a step before this one opens. What the journal says of them now is soon outdated. */
+  const needsLoad = (step: Step, opened: Set<string>): string | null => {
     const session = step.kind === 'input' ? step.envelope.to.session : addressOf(step.key).session;
-    if (residents.has(session)) return null;
-    if (step.kind === 'input' && (step.envelope.message.type === 'nothing' || opensSession(step))) return null;
-    return session;
+    if (residents.has(session) || opened.has(session)) return null;
+    if (step.kind === 'input' && step.envelope.message.type === 'nothing') return null;
+    if (step.kind === 'deadline' || !opensSession(step.envelope)) return session;
+    opened.add(session);
+    return null;
+  };
+
+  const load = (shard: Shard, session: string): void => {
+    if (shard.loading.has(session)) return;
+    shard.loading.add(session);
+    toJournal({ type: 'load', shard: shard.index, epoch: shard.epoch, session });
   };
 
   /** Takes from the queue what can be taken now; asks for the sessions that the rest waits for. */
   const ready = (shard: Shard): Step[] => {
+    if (shard.held !== null) return [];
     const due = shard.timers.due(clock()).map((key): Step => ({ kind: 'deadline', key }));
     if (due.length > 0) shard.queue = [...due, ...shard.queue];
     const batch = shard.queue.slice(0, limits.turnInputs);
-    const asleep = new Set(batch.map(needsLoad).filter((session) => session !== null));
-    for (const session of asleep) {
-      if (shard.loading.has(session)) continue;
-      shard.loading.add(session);
-      toJournal({ type: 'load', shard: shard.index, epoch: shard.epoch, session });
-    }
-    const end = asleep.size === 0 ? batch.length : batch.findIndex((step) => needsLoad(step) !== null);
+    const opened = new Set<string>();
+    const asleep = batch.map((step) => needsLoad(step, opened));
+    for (const session of asleep) if (session !== null) load(shard, session);
+    const first = asleep.findIndex((session) => session !== null);
+    const end = first < 0 ? batch.length : first;
     shard.queue = shard.queue.slice(end);
     return batch.slice(0, end);
   };
 
   const takeTurn = (shard: Shard, steps: readonly Step[]): void => {
     const started = stopwatch();
-    const { turn } = taker.take(shard, steps);
+    const { turn, missing } = taker.take(shard, steps);
+    if (missing !== null) {
+      shard.queue = [...steps, ...shard.queue];
+      shard.held = missing;
+      return load(shard, missing);
+    }
     record(shard, turn, steps, started);
     for (const [hosted, resident] of turn.touched()) {
       shard.timers.set(hosted.key, hosted.ended() ? null : hosted.standing().context.deadline);
@@ -129,8 +143,8 @@ export const createShardHost = (options: ShardHostOptions): ShardHost => {
     const read: Record<string, number> = {};
     for (const step of steps) if (step.kind === 'input') read[step.sender] = step.n;
     const { heads, contexts } = turn.snapshots();
-    const quiet = heads.length === 0 && turn.eventHeads.length === 0 && turn.replies.length === 0;
-    if (quiet && Object.keys(read).length === 0) return;
+    const said = turn.eventHeads.length + turn.replies.length + turn.outHeads.length + turn.effects.length;
+    if (heads.length + said === 0 && Object.keys(read).length === 0) return;
     for (const [sender, n] of Object.entries(read)) shard.read.set(sender, n);
     shard.turn += 1;
     const text = encodeTurn({
@@ -160,6 +174,8 @@ export const createShardHost = (options: ShardHostOptions): ShardHost => {
   const makeRoom = (): void => {
     for (const resident of residents.values()) {
       if (residents.size <= limits.residentSessions) return;
+      // A turn that waits for one more session needs those again that are awake.
+      if ((shards.get(resident.shard)?.held ?? null) !== null) continue;
       forget(resident);
     }
   };
@@ -169,7 +185,7 @@ export const createShardHost = (options: ShardHostOptions): ShardHost => {
     for (const shard of shards.values()) {
       if (!isOpen(shard)) continue;
       for (let steps = ready(shard); steps.length > 0; steps = ready(shard)) takeTurn(shard, steps);
-      const at = shard.timers.next();
+      const at = shard.held === null ? shard.timers.next() : null;
       if (at !== null && (next === null || at < next)) next = at;
     }
     taking(-1, 0);
@@ -197,6 +213,7 @@ export const createShardHost = (options: ShardHostOptions): ShardHost => {
         const shard = shards.get(output.shard);
         const { session } = output.loaded;
         if (shard === undefined || shard.epoch !== output.epoch || !shard.loading.delete(session)) return;
+        if (shard.held === session) shard.held = null;
         if (!residents.has(session)) {
           residents.set(session, wakeResident(output.loaded, shard.index, catalogue, taker.onEffect));
         }
@@ -238,7 +255,3 @@ export const createShardHost = (options: ShardHostOptions): ShardHost => {
     },
   };
 };
-
-/** A session that is just being opened has nothing to wake from: its id was drawn for this message. */
-const opensSession = (step: Extract<Step, { kind: 'input' }>): boolean =>
-  step.envelope.fresh === true && step.envelope.to.kind === 'session';

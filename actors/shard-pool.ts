@@ -14,7 +14,7 @@ export interface ShardPoolOptions {
   readonly maxHeapMb: number;
   readonly connectJournal: () => MessagePort;
   readonly onOutput: (worker: number, output: ShardOutput) => void;
-  /** The task of a worker has ended, which it never does by itself. `taking` is the input it was at, if any. */
+  /** The latest task of a worker has ended, which it never does by itself. `taking` is the input it was at, if any. */
   readonly onEnd: (worker: number, reason: string, taking: Taking | null) => void;
 }
 
@@ -61,6 +61,8 @@ export const createShardPool = (options: ShardPoolOptions): ShardPool => {
   let pool = build();
 
   const start = (worker: number): void => {
+    // A rebuild may have been under way.
+    if (closing) return;
     const { port1: port, port2: main } = new MessageChannel();
     const journal = connectJournal();
     const taking = new SharedArrayBuffer(2 * Float64Array.BYTES_PER_ELEMENT);
@@ -72,7 +74,9 @@ export const createShardPool = (options: ShardPoolOptions): ShardPool => {
     const task: ShardTask = { worker, main, journal, clockAnchor, catalogue, limits, taking };
     const ended = (reason: string): void => {
       port.close();
-      if (running.get(worker) === mine) running.delete(worker);
+      // One that did not end when it was told to and has been replaced is no news of who took its place.
+      if (running.get(worker) !== mine) return;
+      running.delete(worker);
       const [shard = -1, n = 0] = marks;
       if (!closing) onEnd(worker, reason, shard < 0 ? null : { shard, n });
     };

@@ -6,9 +6,10 @@ import type { Envelope, RequestRef } from '../machines/message.ts';
 import { restartAllowed } from '../machines/restart.ts';
 import type { Clock } from './clock.ts';
 import { createHosted, type Hosted } from './hosted.ts';
+import { MAIN_SENDER } from './inbox.ts';
 import { shardOf } from './placement.ts';
 import { createResident, type Resident } from './resident.ts';
-import type { Shard, Step } from './shard.ts';
+import { opensSession, type Shard, type Step } from './shard.ts';
 import type { ShardLimits } from './shard-messages.ts';
 import { createTurn, type Turn, type TurnSources } from './turn.ts';
 
@@ -19,7 +20,7 @@ export interface TurnTakerOptions {
   readonly sources: TurnSources;
   /** Sessions in memory. */
   readonly residents: Map<string, Resident>;
-  /** Told before each step, for whoever finds this thread dead. */
+  /** Told before each step which input of the main thread it is, or -1, for whoever finds this thread dead. */
   readonly taking: (shard: number, n: number) => void;
 }
 
@@ -32,8 +33,15 @@ interface Failure {
   readonly givenUp: boolean;
 }
 
+/** A session of this shard that somebody spoke to and that sleeps. */
+interface Missing {
+  readonly missing: string;
+}
+
 export interface TakenTurn {
   readonly turn: Turn;
+  /** A session that has to be awake for this turn; it is undone then, to be taken again. */
+  readonly missing: string | null;
   /** How often an actor was restarted or given up. */
   readonly restarts: number;
 }
@@ -105,14 +113,18 @@ export const createTurnTaker = (options: TurnTakerOptions): TurnTaker => {
     problem: problem(code, detail),
   });
 
-  /** Takes a message and all that it causes on this shard, until it is quiet. Answers who failed, if anybody. */
-  const deliver = (shard: Shard, turn: Turn, first: Envelope): Failure | null => {
+  /** Takes a message and all that it causes on this shard, until it is quiet. Answers who failed or sleeps, if anybody. */
+  const deliver = (shard: Shard, turn: Turn, first: Envelope): Failure | Missing | null => {
     const queue: Envelope[] = [first];
     for (let index = 0; index < queue.length; index++) {
       const envelope = queue[index] as Envelope;
       const { session } = envelope.to;
       let resident = residents.get(session);
-      if (resident === undefined) residents.set(session, (resident = createResident(session, shard.index)));
+      if (resident === undefined) {
+        // The host sees to it that those are awake whom a step is for; whom they speak to nobody knows before.
+        if (index > 0 && !opensSession(envelope)) return { missing: session };
+        residents.set(session, (resident = createResident(session, shard.index)));
+      }
       const repeated = envelope.request?.repeat_key;
       if (index === 0 && repeated !== undefined) {
         const answer = resident.remembered.get(repeated);
@@ -170,7 +182,12 @@ export const createTurnTaker = (options: TurnTakerOptions): TurnTaker => {
   };
 
   /** What is said instead of taking a step that makes an actor throw. */
-  const punish = (shard: Shard, turn: Turn, step: Step, { resident, hosted, reason, givenUp }: Failure): void => {
+  const punish = (
+    shard: Shard,
+    turn: Turn,
+    step: Step,
+    { resident, hosted, reason, givenUp }: Failure,
+  ): Missing | null => {
     const envelope = envelopeOf(step);
     const { kind, id } = hosted.address;
     turn.event(resident, kind, envelope, {
@@ -185,7 +202,7 @@ export const createTurnTaker = (options: TurnTakerOptions): TurnTaker => {
       : refuse('internal', `the ${kind} was restarted`);
     turn.reply(resident, envelope.request, answer);
     const actor = resident.actors.get(hosted.key);
-    if (!givenUp || actor === undefined) return;
+    if (!givenUp || actor === undefined) return null;
     turn.touch(resident, actor, false);
     const { context } = actor.standing();
     actor.giveUp();
@@ -193,7 +210,12 @@ export const createTurnTaker = (options: TurnTakerOptions): TurnTaker => {
     current = { turn, shard, resident, source: kind, envelope, queue };
     for (const effect of actor.entry.failure?.(context as never, turn.at) ?? []) onEffect(effect);
     current = null;
-    for (const next of queue) deliver(shard, turn, next);
+    for (const next of queue) {
+      if (!residents.has(next.to.session)) return { missing: next.to.session };
+      const came = deliver(shard, turn, next);
+      if (came !== null && 'missing' in came) return came;
+    }
+    return null;
   };
 
   return {
@@ -204,25 +226,26 @@ export const createTurnTaker = (options: TurnTakerOptions): TurnTaker => {
         const sentBefore = new Map(shard.sent);
         const turn = createTurn(clock(), sources);
         let poison: Step | null = null;
+        let missing: string | null = null;
         for (const step of steps) {
-          if (step.kind === 'input') taking(shard.index, step.n);
+          if (step.kind === 'input' && step.sender === MAIN_SENDER) taking(shard.index, step.n);
+          else taking(-1, 0);
           const before = punished.get(step);
-          if (before !== undefined) {
-            punish(shard, turn, step, before);
-            continue;
-          }
-          if (!wanted(step, residents, turn.at)) continue;
-          const now = deliver(shard, turn, envelopeOf(step));
-          if (now !== null) {
+          if (before === undefined && !wanted(step, residents, turn.at)) continue;
+          const now = before === undefined ? deliver(shard, turn, envelopeOf(step)) : punish(shard, turn, step, before);
+          if (now === null) continue;
+          if ('missing' in now) missing = now.missing;
+          else {
             punished.set(step, now);
             poison = step;
-            break;
           }
+          break;
         }
-        if (poison === null) return { turn, restarts: punished.size };
+        if (poison === null && missing === null) return { turn, missing, restarts: punished.size };
         turn.undo();
         shard.sent.clear();
         for (const [to, n] of sentBefore) shard.sent.set(to, n);
+        if (missing !== null) return { turn, missing, restarts: 0 };
       }
     },
   };

@@ -32,6 +32,8 @@ export interface Shard {
   readonly early: Map<string, number>;
   /** Sessions asked of the journal; the shard waits for them so that no input overtakes another. */
   readonly loading: Set<string>;
+  /** A session that the turn at the head of the queue turned out to need: nothing is taken until it is awake. */
+  held: string | null;
   readonly timers: Timers;
 }
 
@@ -45,6 +47,7 @@ export const createShard = (index: number): Shard => ({
   queue: [],
   early: new Map(),
   loading: new Set(),
+  held: null,
   timers: createTimers(),
 });
 
@@ -68,6 +71,7 @@ export const closeShard = (shard: Shard): void => {
   shard.sent.clear();
   shard.queue = [];
   shard.loading.clear();
+  shard.held = null;
   shard.timers.clear();
 };
 
@@ -99,6 +103,9 @@ export const accept = (shard: Shard, input: Input): 'taken' | 'dropped' | 'gap' 
   shard.queue.push({ kind: 'input', sender, n, key, envelope: text === '' ? NOTHING : (JSON.parse(text) as Envelope) });
   return 'taken';
 };
+
+/** A session that is just being opened has nothing to wake from: its id was drawn for this message. */
+export const opensSession = ({ fresh, to }: Envelope): boolean => fresh === true && to.kind === 'session';
 
 /** What a withdrawn message becomes: it is read, and nothing happens. */
 const NOTHING: Envelope = {

@@ -76,6 +76,7 @@ export const createSupervisor = (options: SupervisorOptions): Supervisor => {
   let started: { resolve: () => void; reject: (error: Error) => void } | null = null;
   let heartbeat: NodeJS.Timeout | undefined;
   let ping = 0;
+  let restarts = 0;
 
   const pool = createShardPool({
     workers,
@@ -128,8 +129,9 @@ export const createSupervisor = (options: SupervisorOptions): Supervisor => {
       started = null;
     }
     if (state === 'restarting') observer.restarted('shard_worker', why);
-    if (state === 'rebuilding') {
-      observer.restarted('shard_pool', why);
+    if (state === 'rebuilding') observer.restarted('shard_pool', why);
+    // Restarts that are each slow never exceed the limits within their window.
+    if (state === 'rebuilding' || (state === 'restarting' && ++restarts > limits.maxRestarts)) {
       started?.reject(new Error(why));
       started = null;
     }

@@ -54,6 +54,6 @@ export interface System {
    */
   presumedAttached(): readonly PresumedClient[];
   readiness(): Readiness;
-  /** Drains within `graceMs` and ends every thread. */
+  /** Drains within `graceMs` and ends every thread; idempotent. */
   close(graceMs?: number): Promise<void>;
 }

@@ -2,7 +2,8 @@ import TinyQueue from 'tinyqueue';
 
 /**
  * Absolute deadlines of many actors, one for each. Setting an actor's deadline again replaces it; the old entry stays in
- * the heap and is skipped when its time comes, so that moving a deadline costs a push and no search.
+ * the heap and is skipped when its time comes, so that moving a deadline costs a push and no search. Where most entries
+ * are old ones, the heap is made anew: a session moves its deadline of days with everything that happens in it.
  */
 export interface Timers {
   /** Sets or, with null, clears the deadline of `key` in milliseconds since the epoch. */
@@ -12,6 +13,8 @@ export interface Timers {
   /** The earliest deadline, or null. */
   next(): number | null;
   clear(): void;
+  /** Entries held, old ones included. */
+  size(): number;
 }
 
 interface Entry {
@@ -21,9 +24,14 @@ interface Entry {
 
 const order = (a: Entry, b: Entry): number => a.at - b.at || (a.key < b.key ? -1 : 1);
 
+/** Old entries that are not worth making the heap anew. */
+const SLACK = 1_024;
+
 export const createTimers = (): Timers => {
   let heap = new TinyQueue<Entry>([], order);
   const armed = new Map<string, number>();
+
+  const entries = (): Entry[] => [...armed].map(([key, at]) => ({ at, key }));
 
   const dropStale = (): Entry | undefined => {
     for (let top = heap.peek(); top !== undefined; top = heap.peek()) {
@@ -39,6 +47,7 @@ export const createTimers = (): Timers => {
       else if (armed.get(key) !== at) {
         armed.set(key, at);
         heap.push({ at, key });
+        if (heap.length > 2 * armed.size + SLACK) heap = new TinyQueue(entries(), order);
       }
     },
     due: (now) => {
@@ -55,5 +64,6 @@ export const createTimers = (): Timers => {
       heap = new TinyQueue<Entry>([], order);
       armed.clear();
     },
+    size: () => heap.length,
   };
 };

@@ -52,7 +52,7 @@ export const createTurn = (at: number, sources: TurnSources): Turn => {
   const outHeads: OutHead[] = [];
   const remembered: string[] = [];
   const rememberedHeads: RememberedHead[] = [];
-  const rememberedBy: (readonly [Resident, string])[] = [];
+  const forgetting: (() => void)[] = [];
   const replies: (readonly [string, Answer])[] = [];
   const answered = new Set<string>();
   const effects: (readonly [string, ReleasedEffect])[] = [];
@@ -64,9 +64,8 @@ export const createTurn = (at: number, sources: TurnSources): Turn => {
     if (!seqBefore.has(resident)) seqBefore.set(resident, resident.seq);
   };
   const rememberIt = (resident: Resident, key: string, json: string): void => {
-    remember(resident, key, json);
+    forgetting.push(remember(resident, key, json));
     remembered.push(json);
-    rememberedBy.push([resident, key]);
     rememberedHeads.push([resident.session, key, at]);
   };
 
@@ -153,7 +152,7 @@ export const createTurn = (at: number, sources: TurnSources): Turn => {
         if (standing === null) resident.actors.delete(hosted.key);
       }
       for (const [resident, seq] of seqBefore) resident.seq = seq;
-      for (const [resident, key] of rememberedBy) resident.remembered.delete(key);
+      for (const forget of forgetting.toReversed()) forget();
     },
   };
 };

@@ -4,7 +4,15 @@ import type { Ring } from '../../actors/ring.ts';
 import { clientAddress, sessionAddress } from '../../machines/address.ts';
 import { SILENT } from '../../actors/observer.ts';
 import { counterAddress } from '../support/machines.ts';
-import { askCounter, eventsOf, openCounter, startRing, temporaryDirectory, until } from '../support/ring.ts';
+import {
+  askCounter,
+  eventsOf,
+  instantAgents,
+  openCounter,
+  startRing,
+  temporaryDirectory,
+  until,
+} from '../support/ring.ts';
 
 const test = suite('ring');
 
@@ -180,6 +188,37 @@ test('clients that were attached when the process ended are presumed so by the n
   const second = await startRing(directory);
   assert.equal(second.presumedAttached(), [{ session_id, client_id }]);
   await second.close(1_000);
+  await remove();
+});
+
+test('what does not start leaves nothing running', async () => {
+  const { directory, remove } = await temporaryDirectory();
+  const first = await startRing(directory);
+  let closed = 0;
+  const agents: NonNullable<Parameters<typeof startRing>[1]>['agents'] = (report) => ({
+    ...instantAgents(report),
+    close: async () => void (closed += 1),
+  });
+  const failed = (options: Parameters<typeof startRing>[1]) =>
+    startRing(directory, { agents, ...options }).then(() => 'started', String);
+  assert.match(await failed({}), 'in use');
+  assert.is(closed, 1);
+  await first.close(1_000);
+  const supervisor = { maxRestarts: 1, maxSeconds: 1, startMs: 300 };
+  assert.match(await failed({ supervisor, catalogue: 'data:text/javascript,for(;;);' }), 'not ready in time');
+  assert.is(closed, 2);
+  await remove();
+});
+
+test('closing twice, and closing while others ask, ends everything and answers everybody', async () => {
+  const { directory, remove } = await temporaryDirectory();
+  const ring = await startRing(directory);
+  const session = await openCounter(ring);
+  const asked = Array.from({ length: 50 }, () => askCounter(ring, session, { type: 'count' }));
+  await Promise.all([ring.close(1_000), ring.close(1_000)]);
+  await ring.close(1_000);
+  for (const answer of await Promise.all(asked)) assert.ok(['ok', 'unavailable'].includes(code(answer)), code(answer));
+  assert.is(code(await askCounter(ring, session, { type: 'count' })), 'unavailable');
   await remove();
 });
 

@@ -43,4 +43,17 @@ test('clearing forgets everything', () => {
   assert.equal(timers.due(10), []);
 });
 
+test('a deadline that is moved again and again leaves nothing behind', () => {
+  const timers = createTimers();
+  for (let n = 1; n <= 100_000; n++) {
+    timers.set('session', 1e9 + n);
+    timers.set(`execution ${n}`, 1e9);
+    timers.set(`execution ${n}`, null);
+  }
+  timers.set('other', 5);
+  assert.ok(timers.size() < 5_000, `${timers.size()} entries are held for 2 deadlines`);
+  assert.equal(timers.due(10), ['other']);
+  assert.is(timers.next(), 1e9 + 100_000);
+});
+
 test.run();

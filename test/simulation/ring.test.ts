@@ -4,6 +4,7 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { shardOf } from '../../actors/placement.ts';
 import { createIdentifiers } from '../../actors/identifiers.ts';
+import type { Envelope } from '../../machines/message.ts';
 import { counterAddress, type CounterMessage } from '../support/machines.ts';
 import { createWorld } from './world.ts';
 
@@ -14,6 +15,7 @@ const WORKERS = 2;
 
 type Action =
   | { readonly type: 'count' | 'throw' | 'pass' | 'arm'; readonly session: number }
+  | { readonly type: 'birth' }
   | { readonly type: 'fail'; readonly writes: number }
   | { readonly type: 'worker'; readonly worker: number }
   | { readonly type: 'process' }
@@ -36,6 +38,7 @@ const action: fc.Arbitrary<Action> = fc.oneof(
       choices: fc.array(fc.nat({ max: 31 }), { minLength: 1, maxLength: 40 }),
     }),
   },
+  { weight: 1, arbitrary: fc.constant({ type: 'birth' as const }) },
   { weight: 1, arbitrary: fc.record({ type: fc.constant('fail' as const), writes: fc.integer({ min: 1, max: 3 }) }) },
   { weight: 1, arbitrary: fc.record({ type: fc.constant('worker' as const), worker: fc.nat({ max: WORKERS - 1 }) }) },
   { weight: 1, arbitrary: fc.constant({ type: 'process' as const }) },
@@ -47,15 +50,23 @@ const action: fc.Arbitrary<Action> = fc.oneof(
 
 const HOPS = 5;
 
-/** Session ids on different shards, so that passing on crosses shards and workers. */
+const newId = createIdentifiers();
+
+/** Session ids on different shards, so that passing on crosses shards and workers, and the last beside the first. */
 const sessionsApart = (count: number): string[] => {
-  const newId = createIdentifiers();
   const apart = new Map<number, string>();
-  while (apart.size < count) {
+  while (apart.size < count - 1) {
     const id = newId('session');
     if (!apart.has(shardOf(id))) apart.set(shardOf(id), id);
   }
-  return [...apart.values()];
+  const [first] = apart.keys();
+  return [...apart.values(), sessionOn(first as number)];
+};
+const sessionOn = (shard: number): string => {
+  for (;;) {
+    const id = newId('session');
+    if (shardOf(id) === shard) return id;
+  }
 };
 
 test('nothing acknowledged is lost, nothing is taken twice, nothing let out is forgotten, seq is dense', async () => {
@@ -70,6 +81,7 @@ test('nothing acknowledged is lost, nothing is taken twice, nothing let out is f
       await world.settle();
       assert.ok(opened.every(({ answer }) => answer()?.ok));
       const asked: { readonly kind: string; readonly answer: () => unknown }[] = [];
+      const born: string[] = [];
       let processDied = false;
       for (const next of actions) {
         switch (next.type) {
@@ -89,6 +101,16 @@ test('nothing acknowledged is lost, nothing is taken twice, nothing let out is f
           case 'advance':
             world.advance(next.ms);
             break;
+          case 'birth': {
+            // Beside the first: opened and spoken to before anything of it is committed.
+            const id = sessionOn(shardOf(sessions[0] as string));
+            born.push(id);
+            const to = { session: id, kind: 'session', id } as Envelope['to'];
+            world.ask({ to, message: { type: 'nothing of its machine' }, fresh: true });
+            world.ask({ to: counterAddress(id), message: { type: 'open' }, fresh: true });
+            asked.push({ kind: 'count', ...world.ask({ to: counterAddress(id), message: { type: 'count' } }) });
+            break;
+          }
           default: {
             const messages: Record<typeof next.type, CounterMessage> = {
               count: { type: 'count' },
@@ -103,6 +125,7 @@ test('nothing acknowledged is lost, nothing is taken twice, nothing let out is f
       }
       await world.settle();
 
+      sessions.push(...born);
       const logs = await Promise.all(sessions.map((id) => world.events(id)));
       for (const [index, log] of logs.entries()) {
         for (const [at, json] of log.entries()) {

@@ -84,10 +84,12 @@ export const createWorld = (workers: number): World => {
     const outboxes: Outboxes = createOutboxes({
       inFlight: 2,
       send: tell,
-      fetch: (...args) => journal.outbox(...args),
-      onError: (error) => {
-        throw error;
+      fetch: async (...args) => {
+        if (failing > 0) throw new Error('the disk fails');
+        return journal.outbox(...args);
       },
+      onError: () => {},
+      later: (task) => void notices.push(task),
     });
     const hear = (notice: JournalNotice): void => {
       if (notice.type === 'claimed') {

@@ -71,7 +71,8 @@ test('demo: Ctrl-C leaves nothing behind, 130', async (context) => {
 test('serve: one line when ready, and who works beside it finds the credentials', async (context) => {
   const server = start(context, ['serve', ...FREE]);
   await until(() => server.stdout().includes('\n'), 'the line');
-  const [, url = ''] = /^arbor is ready: (http:\S+) and mqtt:\/\/127\.0\.0\.1:\d+; [^\n]+\n$/.exec(server.stdout()) ?? [];
+  const [, url = ''] =
+    /^arbor is ready: (http:\S+) and mqtt:\/\/127\.0\.0\.1:\d+; [^\n]+\n$/.exec(server.stdout()) ?? [];
   const run = await start(context, ['--url', url, 'run', 'analyze', 'a.ts', '--json']).ended;
   assert.is(run.code, 0, run.stderr);
   const { session_id, result } = JSON.parse(run.stdout) as { session_id: string; result: { files: number } };
