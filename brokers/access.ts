@@ -44,8 +44,8 @@ export interface InitialPublication {
 }
 
 /**
- * Who may do what over the network. Every method but `connect` and `initial` is called on the hot path and answers at
- * once. A method that throws is reported and counts as a refusal. `$share/` is refused whatever the policy says: it is
+ * Who may do what over the network. Every method but `connect`, `subscribe` and `initial` is called on the hot path and
+ * answers at once. A method that throws is reported and counts as a refusal. `$share/` is refused whatever the policy says: it is
  * no part of MQTT 3.1.1.
  */
 export interface AccessPolicy<Tag = unknown> {
@@ -59,8 +59,8 @@ export interface AccessPolicy<Tag = unknown> {
   publish(client: Connection<Tag>, packet: PublishFacts): PublishVerdict;
   /** Hears of each allowed publication of a client, in the order in which the bus carries them. */
   onPublish?(client: Connection<Tag>, ...publication: Parameters<BusListener>): void;
-  /** False answers this filter with 0x80. */
-  subscribe(client: Connection<Tag>, filter: string): boolean;
+  /** False answers this filter with 0x80, and so does a promise that says nothing within `connectTimeoutMs`. */
+  subscribe(client: Connection<Tag>, filter: string): boolean | Promise<boolean>;
   /** The check of each single delivery. */
   deliver(client: Connection<Tag>, topic: string): boolean;
   connected?(client: Connection<Tag>): void;

@@ -49,17 +49,20 @@ const refused = (code: number, message: string): Error => Object.assign(new Erro
 const UNAVAILABLE = { ok: false, code: 3 } as const;
 const NOT_AUTHORIZED = { ok: false, code: 5 } as const;
 
-type Asked = () => Promise<ConnectVerdict<unknown>> | ConnectVerdict<unknown>;
-
-/** What the policy says, or "server unavailable" where it says nothing in time. Never rejects. */
-const answered = async (asked: Asked, ms: number, onError: (error: unknown) => void) => {
-  const late = Promise.withResolvers<ConnectVerdict<unknown>>();
-  const timer = setTimeout(() => late.resolve(UNAVAILABLE), ms);
+/** What the policy says, or `otherwise` where it says nothing in time or throws. Never rejects. */
+const answered = async <T>(
+  asked: () => Promise<T> | T,
+  otherwise: T,
+  ms: number,
+  onError: (error: unknown) => void,
+): Promise<T> => {
+  const late = Promise.withResolvers<T>();
+  const timer = setTimeout(() => late.resolve(otherwise), ms);
   try {
     return await Promise.race([late.promise, asked()]);
   } catch (error) {
     onError(error);
-    return UNAVAILABLE;
+    return otherwise;
   } finally {
     clearTimeout(timer);
   }
@@ -81,21 +84,22 @@ export const createPolicyHooks = (options: PolicyHooksOptions): PolicyHooks => {
       ? 'disconnect'
       : attempt(() => policy.publish(connection, packet), 'disconnect');
 
-  const maySubscribe = (peer: Peer, filter: string): boolean => {
+  const maySubscribe = (peer: Peer, filter: string): boolean | Promise<boolean> => {
     const { connection, granted } = peer;
     if (connection === null || filter.startsWith('$share/')) return false;
     if (!policy.persistence && (filter === '$SYS' || filter.startsWith('$SYS/'))) return false;
     if (!granted.has(filter) && granted.size >= limits.maxFilters) return false;
-    return attempt(() => policy.subscribe(connection, filter), false);
+    const verdict = attempt(() => policy.subscribe(connection, filter), false);
+    return typeof verdict === 'boolean' ? verdict : answered(() => verdict, false, limits.connectTimeoutMs, onError);
   };
 
   const login = async (client: AedesClient, done: Callback<boolean>): Promise<void> => {
     const peer = peerOf(client);
     const facts = { ...(peer.facts as NonNullable<Peer['facts']>), clientId: client.id };
     peer.facts = null;
-    const asked: Asked = () =>
+    const asked = (): Promise<ConnectVerdict<unknown>> | ConnectVerdict<unknown> =>
       facts.will !== undefined && !policy.persistence ? NOT_AUTHORIZED : policy.connect(facts);
-    const verdict = await answered(asked, limits.connectTimeoutMs, onError);
+    const verdict = await answered(asked, UNAVAILABLE, limits.connectTimeoutMs, onError);
     if (client.closed) return;
     if (!verdict.ok) {
       done(refused(verdict.code, 'the login was refused'), null);
@@ -128,13 +132,17 @@ export const createPolicyHooks = (options: PolicyHooksOptions): PolicyHooks => {
     },
     authorizeSubscribe: (client, wanted, done) => {
       const peer = peerOf(client);
-      if (!maySubscribe(peer, wanted.topic)) {
-        done(null, null);
-        return;
-      }
-      peer.grant(wanted.topic, wanted.qos);
-      options.grant(wanted);
-      done(null, wanted);
+      const decided = (may: boolean): void => {
+        if (client.closed) return;
+        if (may) {
+          peer.grant(wanted.topic, wanted.qos);
+          options.grant(wanted);
+        }
+        done(null, may ? wanted : null);
+      };
+      const verdict = maySubscribe(peer, wanted.topic);
+      if (typeof verdict === 'boolean') decided(verdict);
+      else void verdict.then(decided);
     },
     authorizeForward: (client, packet) => {
       const peer = peerOf(client);

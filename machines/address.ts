@@ -14,6 +14,8 @@ export const sessionAddress = (session: SessionId): Address => ({ session, kind:
 export const clientAddress = (session: SessionId, id: string): Address => ({ session, kind: 'client', id });
 export const executionAddress = (session: SessionId, id: string): Address => ({ session, kind: 'execution', id });
 
+export const shareAddress = (session: SessionId, id: string): Address => ({ session, kind: 'share', id });
+
 /** An address as one word, unique over the whole system: the key of its snapshot. */
 export const addressKey = (to: Address): string => `${to.session}/${to.kind}/${to.id}`;
 

@@ -32,14 +32,33 @@ export type Capability = z.infer<typeof capabilitySchema>;
 /** A grant before it has an id, a holder and a time. */
 export type Grant = Pick<Capability, 'resource_type' | 'operations' | 'scope' | 'constraints'>;
 
-/** What each type of client is granted when it registers. */
+/** What each type of client is granted when it registers, unless the policy says otherwise (contract, section 6). */
 export const DEFAULT_GRANTS: Readonly<Record<ClientType, readonly Grant[]>> = {
   cli: [
-    { resource_type: 'cli_operations', operations: ['read', 'write', 'execute'], scope: ['*'], constraints: {} },
-    { resource_type: 'mcp_tool', operations: ['execute', 'list'], scope: ['*'], constraints: {} },
+    {
+      resource_type: 'cli_operations',
+      operations: ['read', 'write', 'execute'],
+      scope: ['*'],
+      constraints: { rate_limit: 1_000 },
+    },
+    { resource_type: 'mcp_tool', operations: ['execute', 'list'], scope: ['*'], constraints: { rate_limit: 100 } },
   ],
-  web: [{ resource_type: 'web_operations', operations: ['read', 'write'], scope: ['*'], constraints: {} }],
-  api: [{ resource_type: 'api_operations', operations: ['read', 'write', 'execute'], scope: ['*'], constraints: {} }],
+  web: [
+    {
+      resource_type: 'web_operations',
+      operations: ['read', 'write'],
+      scope: ['*'],
+      constraints: { rate_limit: 500, max_concurrent: 10 },
+    },
+  ],
+  api: [
+    {
+      resource_type: 'api_operations',
+      operations: ['read', 'write', 'execute'],
+      scope: ['*'],
+      constraints: { rate_limit: 10_000, require_webhook: true },
+    },
+  ],
 };
 
 /** What something needs of a capability. `name` is matched with the scope; null where scope says nothing (sight). */

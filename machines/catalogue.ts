@@ -3,6 +3,9 @@ import { client, clientFailure } from './client.ts';
 import type { Effect } from './effect.ts';
 import { execution, executionFailure } from './execution.ts';
 import { recallKey, session, sessionFailure } from './session.ts';
+import type { ClientContext } from './client.ts';
+import { share } from './share.ts';
+import type { ShareContext } from './share.ts';
 
 /** One kind of actor. */
 export interface CatalogueEntry {
@@ -13,6 +16,8 @@ export interface CatalogueEntry {
   readonly openedBy: string;
   /** The key under which a message of this kind may be known already; what is known goes along as `known`. */
   readonly recalls?: (message: { readonly type: string }) => string | null;
+  /** Further ids by which such an actor can be found. One that was given once stays. */
+  readonly aliases?: (context: never) => readonly string[];
   /** What is still to be said when such an actor is given up; `context` is its last, `at` in ms since the epoch. */
   readonly failure?: (context: never, at: number) => readonly Effect[];
 }
@@ -20,8 +25,13 @@ export interface CatalogueEntry {
 /** Every kind of actor there is, by its name in addresses. */
 export type Catalogue = Readonly<Record<string, CatalogueEntry>>;
 
+/** The ids of capabilities lead to whom they were given to. */
+const held = ({ capabilities }: ClientContext): readonly string[] => capabilities.map(({ id }) => id);
+const given = ({ capability }: ShareContext): readonly string[] => [capability.id];
+
 export const catalogue: Catalogue = {
   session: { machine: session, version: 1, openedBy: 'session.open', recalls: recallKey, failure: sessionFailure },
-  client: { machine: client, version: 1, openedBy: 'client.open', failure: clientFailure },
+  client: { machine: client, version: 1, openedBy: 'client.open', aliases: held, failure: clientFailure },
+  share: { machine: share, version: 1, openedBy: 'share.open', aliases: given },
   execution: { machine: execution, version: 1, openedBy: 'execution.accept', failure: executionFailure },
 };

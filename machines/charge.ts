@@ -41,13 +41,16 @@ const isLimited = ({ constraints: { rate_limit, max_concurrent, max_operations }
 interface Shortage {
   readonly reason: 'exhausted' | 'rate_limited' | 'concurrent';
   readonly retry_after: number;
+  /** Charges in the 60 minutes; only of a rate. */
+  readonly quota?: number;
 }
 
 const shortageOf = ({ constraints }: Capability, { used, running, window }: Meter, now: number): Shortage | null => {
   const { rate_limit, max_concurrent, max_operations } = constraints;
   if (max_operations !== undefined && used >= max_operations) return { reason: 'exhausted', retry_after: Infinity };
   const wait = rate_limit === undefined ? 0 : waitFor(window, rate_limit, now);
-  if (wait > 0) return { reason: 'rate_limited', retry_after: Math.ceil(wait / 1_000) };
+  if (wait > 0)
+    return { reason: 'rate_limited', retry_after: Math.ceil(wait / 1_000), ...(rate_limit && { quota: rate_limit }) };
   if (max_concurrent !== undefined && running >= max_concurrent)
     return { reason: 'concurrent', retry_after: CONCURRENT_RETRY_S };
   return null;
@@ -59,10 +62,16 @@ const DETAILS = {
   concurrent: 'as many executions as the capability allows are running',
 } as const;
 
-const refusalOf = ({ reason, retry_after }: Shortage): Problem =>
+const HOUR_S = 3_600;
+
+const refusalOf = ({ reason, retry_after, quota }: Shortage): Problem =>
   reason === 'exhausted'
     ? problem('security_violation', DETAILS[reason], { reason })
-    : problem('rate_limited', DETAILS[reason], { reason, retry_after });
+    : problem('rate_limited', DETAILS[reason], {
+        reason,
+        retry_after,
+        ...(quota === undefined ? {} : { limit: { policy: 'capability', quota, window: HOUR_S } }),
+      });
 
 type Charged =
   | { readonly ok: true; readonly ledger: Ledger; readonly charged: readonly string[] }

@@ -4,7 +4,7 @@ import type { Capability, ClientType } from './capability.ts';
 import { UNBOUND, act, event, refusal, reply, send } from './convention.ts';
 import type { Convention, Step } from './convention.ts';
 import type { Effect } from './effect.ts';
-import type { ClientId, SessionId } from './id.ts';
+import type { ClientId, SessionId, ShareId } from './id.ts';
 import type { ClientMessage, DeadlineMessage, SessionMessage, Taken } from './message.ts';
 
 /** What is kept of a client; blank only in the state `new`. */
@@ -17,6 +17,8 @@ export interface ClientContext extends Convention {
   /** SHA-256 of its token; never in an event or a reply. Worth nothing once the client has left. */
   readonly token_hash: string;
   readonly capabilities: readonly Capability[];
+  /** The share by whose token it has joined. */
+  readonly via_share: ShareId | null;
   /** These in ms since the epoch. */
   readonly joined_at: number | null;
   readonly left_at: number | null;
@@ -40,9 +42,10 @@ const standing = ({ client_id }: ClientContext, status: Standing): Effect => rep
 
 /** The session that opens it answers the request: it knows what else belongs into the answer. */
 const open = (blank: ClientContext, { session_id, client, at }: Of<'client.open'>): Now => {
-  const { client_id, type, name, principal, token_hash, capabilities } = client;
-  const opened = { session_id, client_id, type, name, principal, token_hash, capabilities, joined_at: at };
-  return { change: opened, effects: [fact({ ...blank, ...opened }, 'joined', { type, name, principal })] };
+  const { client_id, type, name, principal, token_hash, capabilities, via_share = null } = client;
+  const opened = { session_id, client_id, type, name, principal, token_hash, capabilities, via_share, joined_at: at };
+  const via = via_share === null ? {} : { via_share };
+  return { change: opened, effects: [fact({ ...blank, ...opened }, 'joined', { type, name, principal, ...via })] };
 };
 
 /** What it waits for while it is attached: somebody outside the ring sees whether its connection is still there. */
@@ -81,6 +84,14 @@ const leaveWithSession = (_: ClientContext, { at }: Of<'client.leave'>): Now => 
   change: { left_at: at, waits: null },
 });
 
+/** Its right to be there has ended, which nobody has asked it for. */
+const leaveRevoked = (context: ClientContext, { at }: Of<'client.leave'>): Now => ({
+  change: { left_at: at, waits: null, capabilities: [] },
+  effects: [fact(context, 'left', { reason: 'revoked' }), { type: 'cut', client_id: context.client_id }],
+});
+
+const narrow = (_: ClientContext, { capabilities }: Of<'client.narrow'>): Now => ({ change: { capabilities } });
+
 /** The actor itself was given up: nobody may stay connected on its behalf. */
 export const clientFailure = (context: ClientContext): readonly Effect[] =>
   context.joined_at === null
@@ -89,6 +100,8 @@ export const clientFailure = (context: ClientContext): readonly Effect[] =>
         { type: 'cut', client_id: context.client_id },
         tellSession(context, { type: 'client.gone', client_id: context.client_id }),
       ];
+
+const isRevoked = ({ event: { reason } }: { readonly event: Of<'client.leave'> }): boolean => reason === 'revoked';
 
 const isSessionEnd = ({ event: { reason } }: { readonly event: Of<'client.leave'> }): boolean =>
   reason === 'session_ended';
@@ -104,6 +117,7 @@ const BLANK: ClientContext = {
   principal: null as never,
   token_hash: null as never,
   capabilities: [],
+  via_share: null,
   joined_at: null,
   left_at: null,
 };
@@ -122,8 +136,15 @@ const leaves = [
     target: 'left',
     actions: act<ClientContext, Of<'client.leave'>, Incoming>(leaveWithSession),
   },
+  {
+    guard: isRevoked,
+    target: 'left',
+    actions: act<ClientContext, Of<'client.leave'>, Incoming>(leaveRevoked),
+  },
   { target: 'left', actions: act<ClientContext, Of<'client.leave'>, Incoming>(leave) },
 ] as const;
+
+const narrows = { actions: act<ClientContext, Of<'client.narrow'>, Incoming>(narrow) } as const;
 
 /**
  * One front end of a session (contract, section 5): `attaching → attached ⇄ detached → left`. What counts as attached,
@@ -139,13 +160,14 @@ export const client = createMachine({
         'client.open': { target: 'attaching', actions: act(open) },
         'client.attach': { actions: act(refuse) },
         'client.detach': { actions: act(refuse) },
-        'client.leave': [{ guard: isSessionEnd }, { actions: act(refuse) }],
+        'client.leave': [{ guard: isSessionEnd }, { guard: isRevoked }, { actions: act(refuse) }],
       },
     },
     attaching: {
       on: {
         'client.attach': { target: 'attached', actions: act(attach) },
         'client.detach': { actions: stays('attaching') },
+        'client.narrow': narrows,
         'client.leave': leaves,
       },
     },
@@ -153,6 +175,7 @@ export const client = createMachine({
       on: {
         'client.attach': { actions: stays('attached') },
         'client.detach': { target: 'detached', actions: act(detach) },
+        'client.narrow': narrows,
         'client.leave': leaves,
       },
     },
@@ -160,6 +183,7 @@ export const client = createMachine({
       on: {
         'client.attach': { target: 'attached', actions: act(attach) },
         'client.detach': { actions: stays('detached') },
+        'client.narrow': narrows,
         'client.leave': leaves,
       },
     },

@@ -11,6 +11,8 @@ export interface CommandFacts {
   readonly operation: Operation;
   readonly resource: 'operations' | 'mcp_tool';
   readonly risk: Risk;
+  /** Its decisions are in the audit; always so at high risk. */
+  readonly audit: boolean;
   readonly mode: Mode;
   /** Seconds from acceptance, queueing included. */
   readonly timeout: number;
@@ -61,6 +63,8 @@ export interface CommandDeclaration<Args extends z.ZodType, Result extends z.Zod
   readonly resource?: 'operations' | 'mcp_tool';
   /** Default `medium`. */
   readonly risk?: Risk;
+  /** Whether its decisions are in the audit; default at high risk only, where it cannot be turned off. */
+  readonly audit?: boolean;
   /** Default `async`. */
   readonly mode?: Mode;
   /** Seconds from acceptance; default 1800. */
@@ -99,6 +103,7 @@ export const defineCommand = <Args extends z.ZodType, Result extends z.ZodType>(
       operation: declaration.operation ?? 'write',
       resource: declaration.resource ?? 'operations',
       risk: declaration.risk ?? 'medium',
+      audit: declaration.risk === 'high' || declaration.audit === true,
       mode: declaration.mode ?? 'async',
       timeout,
       max_attempts: retry.limit + 1,

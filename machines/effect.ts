@@ -1,4 +1,5 @@
 import type { Address } from './address.ts';
+import type { AuditType } from './audit.ts';
 import type { Problem } from './error.ts';
 import type { EventType, Severity } from './event.ts';
 import type { ClientId, ExecutionId } from './id.ts';
@@ -16,6 +17,8 @@ export type Effect =
       readonly data: Record<string, unknown>;
       readonly severity?: Severity;
     }
+  /** A record of the audit, durable with the turn, hence before whatever the turn lets out (contract, promise 15). */
+  | { readonly type: 'audit'; readonly audit: AuditType; readonly data: Record<string, unknown> }
   /** Answers the request that this message came with; nothing where it came with none. */
   | { readonly type: 'reply'; readonly answer: Answer }
   /** A message to another actor; `fresh` creates it. */

@@ -20,6 +20,10 @@ export const EVENT_TYPES = [
   'execution_failed',
   'execution_cancelled',
   'execution_timed_out',
+  'share_created',
+  'share_revoked',
+  'capability_revoked',
+  'security_violation',
   'actor_restarted',
   'actor_failed',
 ] as const;

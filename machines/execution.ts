@@ -19,6 +19,7 @@ export interface ExecutionContext extends Convention {
   readonly args: unknown;
   readonly started_by: Caller;
   readonly capability_id: CapabilityId;
+  readonly charged: readonly string[];
   readonly idempotency_key: string | null;
   readonly priority: number;
   readonly timeout_ms: number;
@@ -102,14 +103,18 @@ const end = (
   effects: [
     fact(context, outcome, data, severity),
     ...effects,
-    tellSession(context, { type: 'execution.ended', execution_id: context.execution_id }),
+    tellSession(context, {
+      type: 'execution.ended',
+      execution_id: context.execution_id,
+      charged: context.charged,
+    }),
   ],
 });
 
 const ranFor = (context: ExecutionContext, at: number): number => Math.max(0, at - (context.started_at ?? at));
 
 const accept = (blank: ExecutionContext, message: Of<'execution.accept'>): Now => {
-  const { session_id, execution_id, command, args, caller, capability_id, timeout_ms, priority } = message;
+  const { session_id, execution_id, command, args, caller, capability_id, charged, timeout_ms, priority } = message;
   const { idempotency_key, at } = message;
   const accepted: Partial<ExecutionContext> = {
     session_id,
@@ -117,6 +122,7 @@ const accept = (blank: ExecutionContext, message: Of<'execution.accept'>): Now =
     command,
     args,
     capability_id,
+    charged,
     timeout_ms,
     priority,
     idempotency_key,
@@ -198,6 +204,14 @@ const cancel = (context: ExecutionContext, { at, by }: Of<'execution.cancel'>): 
   return end(context, at, 'cancelled', { error }, { cancelled_by: by }, 'info', [stop, ...answer]);
 };
 
+/** The authority under which it was accepted is gone; nobody waits for a reply. */
+const cancelRevoked = (context: ExecutionContext, { at }: Of<'execution.revoke'>): Now => {
+  const { execution_id } = context;
+  const error = problem('cancelled', 'its capability was revoked', { reason: 'revoked' });
+  const stop: Effect = { type: 'stop', execution_id, reason: 'cancelled' };
+  return end(context, at, 'cancelled', { error }, { cancelled_by: null, reason: 'revoked' }, 'warning', [stop]);
+};
+
 const timeOut = (context: ExecutionContext, { at }: Of<'deadline'>): Now => {
   const { execution_id, timeout_ms } = context;
   const error = problem('timed_out', `not ended within ${timeout_ms / 1000} s of its acceptance`);
@@ -249,6 +263,7 @@ const BLANK: ExecutionContext = {
   args: null,
   started_by: null as never,
   capability_id: null as never,
+  charged: [],
   idempotency_key: null,
   priority: 0,
   timeout_ms: 0,
@@ -269,6 +284,13 @@ const { createMachine } = setup({
 const cancels = {
   target: 'cancelled',
   actions: act<ExecutionContext, Of<'execution.cancel'>, Incoming>(cancel),
+} as const;
+const revokes = {
+  // Its own may have expired since; what it was charged to still tells from where it descended.
+  guard: ({ context: { capability_id, charged }, event: { capability_ids } }: Args<'execution.revoke'>) =>
+    [capability_id, ...charged].some((id) => capability_ids.includes(id)),
+  target: 'cancelled',
+  actions: act<ExecutionContext, Of<'execution.revoke'>, Incoming>(cancelRevoked),
 } as const;
 const timesOut = {
   guard: isExpired,
@@ -297,6 +319,7 @@ export const execution = createMachine({
     queued: {
       on: {
         'execution.cancel': cancels,
+        'execution.revoke': revokes,
         'execution.start': { target: 'running', actions: act(start) },
         deadline: timesOut,
       },
@@ -304,6 +327,7 @@ export const execution = createMachine({
     running: {
       on: {
         'execution.cancel': cancels,
+        'execution.revoke': revokes,
         'execution.progress': { guard: isCurrent, actions: act(progress) },
         'execution.output': { guard: isCurrent, actions: act(output) },
         'execution.complete': { guard: isCurrent, target: 'completed', actions: act(complete) },
@@ -322,6 +346,7 @@ export const execution = createMachine({
     retrying: {
       on: {
         'execution.cancel': cancels,
+        'execution.revoke': revokes,
         'execution.start': { target: 'running', actions: act(start) },
         deadline: [
           timesOut,

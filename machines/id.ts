@@ -24,6 +24,7 @@ export type SessionId = Id<'session'>;
 export type ClientId = Id<'client'>;
 export type ExecutionId = Id<'execution'>;
 export type CapabilityId = Id<'capability'>;
+export type ShareId = Id<'share'>;
 
 const BODY = '[0-7][0-9A-HJKMNP-TV-Z]{25}';
 

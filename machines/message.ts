@@ -2,7 +2,8 @@ import type { Address } from './address.ts';
 import type { Capability, ClientType } from './capability.ts';
 import type { ArtifactInfo, CommandFacts } from './command.ts';
 import type { Problem } from './error.ts';
-import type { CapabilityId, ClientId, ExecutionId, SessionId } from './id.ts';
+import type { CapabilityId, ClientId, ExecutionId, SessionId, ShareId } from './id.ts';
+import type { Attenuation } from './attenuate.ts';
 
 /** Who asks: `client_id` null is the owner with a key of its own, under the session's root capability. */
 export interface Caller {
@@ -18,6 +19,17 @@ export interface NewClient {
   readonly principal: string;
   readonly token_hash: string;
   readonly capabilities: readonly Capability[];
+  /** The share by whose token it has joined; absent for those that were registered. */
+  readonly via_share?: ShareId;
+}
+
+/** A share as the gateway has drawn it; its token never goes round. */
+export interface NewShare {
+  readonly share_id: ShareId;
+  readonly capability_id: CapabilityId;
+  readonly token_hash: string;
+  readonly label: string | null;
+  readonly asked: Attenuation;
 }
 
 /** What a session's actor understands. */
@@ -43,24 +55,58 @@ export type SessionMessage =
       readonly priority: number;
       /** A place on the agent pool is reserved: the execution may start with its acceptance. */
       readonly reserved: boolean;
+      /** Nobody waits for the end, and no webhook carries it out (contract, section 6, step 7). */
+      readonly unattended: boolean;
       readonly idempotency: { readonly key: string; readonly body_hash: string } | null;
       /** What the key is known to stand for; filled in by the shard, never by a sender. */
       readonly known?: { readonly execution_id: ExecutionId; readonly body_hash: string };
     }
   | { readonly type: 'session.cancel'; readonly caller: Caller; readonly execution_id: ExecutionId }
+  | { readonly type: 'session.share'; readonly caller: Caller; readonly share: NewShare }
+  | { readonly type: 'session.unshare'; readonly caller: Caller; readonly share_id: ShareId }
+  /** `client` comes without capabilities: it gets the share's. */
+  | { readonly type: 'session.join'; readonly share_id: ShareId; readonly client: NewClient }
+  | { readonly type: 'session.revoke'; readonly caller: Caller; readonly capability_id: CapabilityId }
+  /** The gateway has refused `count` calls of this client for the same reason. */
+  | {
+      readonly type: 'session.violated';
+      readonly caller: Caller;
+      readonly operation: string;
+      readonly reason: string;
+      readonly count: number;
+    }
   | { readonly type: 'client.presence'; readonly client_id: ClientId; readonly attached: boolean }
   | { readonly type: 'client.gone'; readonly client_id: ClientId }
   /** An execution has left the agents' queue, or has come back to it. */
   | { readonly type: 'execution.changed'; readonly execution_id: ExecutionId; readonly queued: boolean }
-  | { readonly type: 'execution.ended'; readonly execution_id: ExecutionId };
+  /** `charged` are the capabilities whose limits it was charged to. */
+  | { readonly type: 'execution.ended'; readonly execution_id: ExecutionId; readonly charged: readonly string[] };
 
 /** What a client's actor understands. */
 export type ClientMessage =
   | { readonly type: 'client.open'; readonly session_id: SessionId; readonly client: NewClient }
   | { readonly type: 'client.attach' }
   | { readonly type: 'client.detach' }
-  /** `reason` where the session ends with all its clients: nobody is left to hear of this one, and nobody asks. */
-  | { readonly type: 'client.leave'; readonly reason?: 'session_ended' };
+  /** Some of its capabilities have ended; these are left. */
+  | { readonly type: 'client.narrow'; readonly capabilities: readonly Capability[] }
+  /**
+   * `reason` where nobody asks for it: the session ends with all its clients, so that nobody is left to hear of this one,
+   * or its last capability to read has ended.
+   */
+  | { readonly type: 'client.leave'; readonly reason?: 'session_ended' | 'revoked' };
+
+/** What a share's actor understands. */
+export type ShareMessage =
+  | {
+      readonly type: 'share.open';
+      readonly session_id: SessionId;
+      readonly share: NewShare;
+      readonly capability: Capability;
+      readonly issuer: Caller;
+    }
+  | { readonly type: 'share.end'; readonly reason: ShareEnd };
+
+export type ShareEnd = 'revoked' | 'expired' | 'session_ended';
 
 /** What an execution's actor understands. Agents' messages carry the attempt they speak of (ring, rule 7). */
 export type ExecutionMessage =
@@ -72,6 +118,8 @@ export type ExecutionMessage =
       readonly args: unknown;
       readonly caller: Caller;
       readonly capability_id: CapabilityId;
+      /** The capabilities whose limits it was charged to. */
+      readonly charged: readonly string[];
       readonly timeout_ms: number;
       readonly priority: number;
       readonly reserved: boolean;
@@ -106,9 +154,11 @@ export type ExecutionMessage =
       readonly artifacts: readonly ArtifactInfo[];
     }
   /** `by` is null where the session ends it: then nobody waits for a reply. */
-  | { readonly type: 'execution.cancel'; readonly by: Caller | null };
+  | { readonly type: 'execution.cancel'; readonly by: Caller | null }
+  /** These capabilities are revoked: what was accepted under one of them is cancelled. */
+  | { readonly type: 'execution.revoke'; readonly capability_ids: readonly string[] };
 
-export type Message = SessionMessage | ClientMessage | ExecutionMessage;
+export type Message = SessionMessage | ClientMessage | ShareMessage | ExecutionMessage;
 
 /** What the host adds to each message before the machine sees it: the turn's time and one draw of the injected randomness. */
 export interface Taken {

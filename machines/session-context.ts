@@ -1,7 +1,10 @@
 import type { Capability, ClientType } from './capability.ts';
+import { EMPTY_LEDGER } from './charge.ts';
+import type { Ledger } from './charge.ts';
 import { UNBOUND } from './convention.ts';
 import type { Convention } from './convention.ts';
-import type { CapabilityId, ClientId, ExecutionId, SessionId } from './id.ts';
+import { rootCapability } from './decision.ts';
+import type { CapabilityId, ClientId, ExecutionId, SessionId, ShareId } from './id.ts';
 import type { Caller } from './message.ts';
 
 /** What a session knows of each client: enough to decide for it. */
@@ -11,6 +14,13 @@ export interface SessionClient {
   readonly principal: string;
   readonly attached: boolean;
   readonly capabilities: readonly Capability[];
+}
+
+/** What a session knows of each live share: enough to decide for it. */
+export interface SessionShare {
+  readonly capability: Capability;
+  /** Who made it. */
+  readonly issuer: Caller;
 }
 
 /** An execution that has not ended. */
@@ -36,6 +46,13 @@ export interface SessionContext extends Convention {
   readonly ending: 'closed' | 'expired' | null;
   /** By id; who has left is gone from here. */
   readonly clients: Readonly<Record<ClientId, SessionClient>>;
+  /** The live ones, by id. */
+  readonly shares: Readonly<Record<ShareId, SessionShare>>;
+  /** What the capabilities of the session have used. */
+  readonly ledger: Ledger;
+  /** When it is suspended or expires unless something happens, and when the next capability is over; ms since the epoch. */
+  readonly idle_at: number | null;
+  readonly lapses_at: number | null;
   /** In order of acceptance. A list, since it changes with every execution and lists are copied far faster than records. */
   readonly executions: readonly LiveExecution[];
   /** How many were ever accepted, and how many of the live ones are queued. */
@@ -45,6 +62,7 @@ export interface SessionContext extends Convention {
 /** Bounds (contract, section 2) and times in ms (section 5). */
 export const SESSION_LIMITS = {
   clients: 100,
+  shares: 100,
   queued: 1_000,
   /** With nobody attached and nothing asked for so long it is suspended. */
   grace_ms: 60_000,
@@ -63,12 +81,69 @@ export const BLANK_SESSION: SessionContext = {
   closed_at: null,
   ending: null,
   clients: {},
+  shares: {},
+  ledger: EMPTY_LEDGER,
+  idle_at: null,
+  lapses_at: null,
   executions: [],
   counts: { accepted: 0, queued: 0 },
 };
 
 const isAttended = (clients: SessionContext['clients']): boolean =>
   Object.values(clients).some(({ attached }) => attached);
+
+/** Every capability of the session but its root, each once. */
+export const granted = ({ clients, shares }: Pick<SessionContext, 'clients' | 'shares'>): readonly Capability[] => {
+  const all = [
+    ...Object.values(shares).map(({ capability }) => capability),
+    ...Object.values(clients).flatMap(({ capabilities }) => capabilities),
+  ];
+  return [...new Map(all.map((capability) => [capability.id, capability])).values()];
+};
+
+/** The capability of this id, the root included; undefined where it has ended. */
+export const findCapability = (context: SessionContext, id: string): Capability | undefined =>
+  id === context.root_capability_id
+    ? rootCapability(context)
+    : granted(context).find((capability) => capability.id === id);
+
+/** When the next capability is over, after this change; null where none ever is. */
+const lapsing = (context: SessionContext, change: Partial<SessionContext>): number | null => {
+  if (change.clients === undefined && change.shares === undefined) return context.lapses_at;
+  const times = granted({ ...context, ...change }).flatMap(({ constraints: { expires_at } }) =>
+    expires_at === undefined ? [] : [Date.parse(expires_at)],
+  );
+  return times.length === 0 ? null : Math.min(...times);
+};
+
+const waking = (
+  idle_at: number,
+  lapses_at: number | null,
+): Pick<SessionContext, 'idle_at' | 'lapses_at' | 'deadline'> => ({
+  idle_at,
+  lapses_at,
+  deadline: Math.min(idle_at, lapses_at ?? Infinity),
+});
+
+/** The same where nobody is there: what was to come by itself stays as it was, but for `idle_at` where it is given. */
+export const unattended = (
+  context: SessionContext,
+  change: Partial<SessionContext>,
+  idle_at = context.idle_at,
+): Partial<SessionContext> =>
+  context.ending !== null || idle_at === null ? change : { ...change, ...waking(idle_at, lapsing(context, change)) };
+
+/** The same by the time that has come: where it leaves nobody attached, the grace time begins. */
+export const lapsed = (
+  context: SessionContext,
+  at: number,
+  change: Pick<SessionContext, 'clients'> & Partial<SessionContext>,
+): Partial<SessionContext> => {
+  const { clients, idle_at } = context;
+  return idle_at !== null && isAttended(clients) && !isAttended(change.clients)
+    ? unattended(context, change, Math.min(idle_at, at + SESSION_LIMITS.grace_ms))
+    : unattended(context, change);
+};
 
 /** A change by somebody who is there: it moves what may come by itself, unless the session is ending. */
 export const touched = (
@@ -78,8 +153,8 @@ export const touched = (
 ): Partial<SessionContext> => {
   const { ttl_ms, clients, ending } = { ...context, ...change };
   if (ending !== null) return change;
-  const idle_ms = isAttended(clients) ? ttl_ms : Math.min(ttl_ms, SESSION_LIMITS.grace_ms);
-  return { ...change, last_active_at: at, deadline: at + idle_ms };
+  const idle_at = at + (isAttended(clients) ? ttl_ms : Math.min(ttl_ms, SESSION_LIMITS.grace_ms));
+  return { ...change, last_active_at: at, ...waking(idle_at, lapsing(context, change)) };
 };
 
 export const expiry = ({ last_active_at, ttl_ms }: SessionContext): number => (last_active_at ?? 0) + ttl_ms;

@@ -4,10 +4,14 @@ import type { Effect } from './effect.ts';
 import type { Caller } from './message.ts';
 import { BLANK_SESSION, expiry, standing } from './session-context.ts';
 import type { SessionContext } from './session-context.ts';
+import * as authority from './session-authority.ts';
+import type { Incoming, Of } from './session-effects.ts';
+import * as executions from './session-executions.ts';
+import * as members from './session-members.ts';
 import * as step from './session-steps.ts';
-import type { Incoming, Of } from './session-steps.ts';
 
-export { idempotencyKey, recallKey, sessionFailure } from './session-steps.ts';
+export { idempotencyKey, recallKey } from './session-executions.ts';
+export { sessionFailure } from './session-steps.ts';
 export type { SessionContext } from './session-context.ts';
 
 type Asked = Extract<Incoming, { caller: Caller }>;
@@ -29,6 +33,12 @@ const outsider = {
   actions: act<SessionContext, Asked, Incoming>(step.refuseOutsider),
 } as const;
 
+/** The time of some capabilities is over. */
+const lapses = {
+  guard: ({ context, event: { at } }: Args<Of<'deadline'>>) => isDue(context, at) && step.isLapsing(context, at),
+  actions: act<SessionContext, Of<'deadline'>, Incoming>(authority.lapse),
+} as const;
+
 const expires = {
   guard: ({ context, event: { at } }: Args<Of<'deadline'>>) => isDue(context, at) && at >= expiry(context),
   target: 'draining',
@@ -40,9 +50,10 @@ const wakes = [
   outsider,
   { target: 'active', actions: [resume, raise<SessionContext, Asked, Incoming, undefined>(({ event }) => event)] },
 ] as const;
-const presence = act<SessionContext, Of<'client.presence'>, Incoming>(step.presence);
-const gone = act<SessionContext, Of<'client.gone'>, Incoming>(step.gone);
-const leave = [outsider, { actions: act<SessionContext, Of<'session.leave'>, Incoming>(step.leave) }] as const;
+const presence = act<SessionContext, Of<'client.presence'>, Incoming>(members.presence);
+const gone = act<SessionContext, Of<'client.gone'>, Incoming>(members.gone);
+const violated = { actions: act<SessionContext, Of<'session.violated'>, Incoming>(authority.violated) } as const;
+const leave = [outsider, { actions: act<SessionContext, Of<'session.leave'>, Incoming>(members.leave) }] as const;
 
 /**
  * A session (contract, section 5): `active ⇄ suspended → draining → closed | expired`. The single writer of who is in
@@ -54,8 +65,8 @@ export const session = createMachine({
   initial: 'new',
   on: {
     'session.*': { actions: act(step.refuse) },
-    'execution.changed': { actions: act(step.changed) },
-    'execution.ended': { actions: act(step.ended) },
+    'execution.changed': { actions: act(executions.changed) },
+    'execution.ended': { actions: act(executions.ended) },
   },
   states: {
     new: {
@@ -65,10 +76,15 @@ export const session = createMachine({
     },
     active: {
       on: {
-        'session.register': [outsider, { actions: act(step.register) }],
+        'session.register': [outsider, { actions: act(members.register) }],
         'session.leave': leave,
-        'session.execute': [outsider, { actions: act(step.execute) }],
-        'session.cancel': [outsider, { actions: act(step.cancel) }],
+        'session.execute': [outsider, { actions: act(executions.execute) }],
+        'session.cancel': [outsider, { actions: act(executions.cancel) }],
+        'session.share': [outsider, { actions: act(authority.share) }],
+        'session.unshare': [outsider, { actions: act(authority.unshare) }],
+        'session.join': { actions: act(members.join) },
+        'session.revoke': [outsider, { actions: act(authority.revokeCapability) }],
+        'session.violated': violated,
         'session.close': [
           outsider,
           { guard: isOwner, target: 'draining', actions: act(step.close) },
@@ -79,10 +95,11 @@ export const session = createMachine({
         deadline: [
           expires,
           {
-            guard: ({ context, event: { at } }) => isDue(context, at),
+            guard: ({ context, event: { at } }) => isDue(context, at) && at >= (context.idle_at ?? 0),
             target: 'suspended',
             actions: act(step.suspend),
           },
+          lapses,
         ],
       },
     },
@@ -93,10 +110,22 @@ export const session = createMachine({
         'session.leave': wakes,
         'session.execute': wakes,
         'session.cancel': wakes,
+        'session.share': wakes,
+        'session.unshare': wakes,
+        'session.join': [
+          {
+            guard: ({ context, event }) => members.openShare(context, event) !== undefined,
+            target: 'active',
+            actions: [resume, raise<SessionContext, Of<'session.join'>, Incoming, undefined>(({ event }) => event)],
+          },
+          { actions: act(members.join) },
+        ],
+        'session.revoke': wakes,
+        'session.violated': violated,
         'session.close': wakes,
         'client.presence': { guard: isArrival, target: 'active', actions: [resume, presence] },
-        'client.gone': { actions: act(step.forget) },
-        deadline: expires,
+        'client.gone': { actions: act(members.forget) },
+        deadline: [expires, lapses],
       },
     },
     draining: {
@@ -106,6 +135,7 @@ export const session = createMachine({
       ],
       on: {
         'session.leave': leave,
+        'session.violated': violated,
         'session.close': [
           outsider,
           { guard: isOwner, actions: act(step.closeAgain) },

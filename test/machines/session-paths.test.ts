@@ -20,6 +20,7 @@ const execute = {
   timeout_ms: 1_000,
   priority: 0,
   reserved: true,
+  unattended: false,
   idempotency: null,
 };
 const open = { session_id: SESSION, owner: 'ada', ttl_ms: TTL, root_capability_id: 'cap_root', client: newClient('1') };
@@ -29,7 +30,7 @@ const EVENTS = [
   says('session.leave', 1, { caller: OWNER, client_id: 'cli_1' }),
   says('session.execute', 1, execute),
   says('session.cancel', 1, { caller: OWNER, execution_id: 'exe_1' }),
-  says('execution.ended', 1, { execution_id: 'exe_1' }),
+  says('execution.ended', 1, { execution_id: 'exe_1', charged: ['cap_1'] }),
   says('client.presence', 1, { client_id: 'cli_1', attached: true }),
   says('client.gone', 1, { client_id: 'cli_1' }),
   says('session.close', 1, { caller: OWNER }),

@@ -2,7 +2,6 @@ import * as fc from 'fast-check';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { clientAddress, executionAddress, sessionAddress } from '../../machines/address.ts';
-import type { Answer } from '../../machines/effect.ts';
 import { isTerminalEvent } from '../../machines/event.ts';
 import type { ExecutionContext } from '../../machines/execution.ts';
 import type { Caller } from '../../machines/message.ts';
@@ -14,20 +13,16 @@ import {
   SESSION,
   STRANGER,
   TTL,
+  body,
   capabilities,
+  code,
   createSession,
   facts,
+  names,
   newClient,
 } from '../support/session.ts';
 
 const test = suite('session');
-
-const code = (answer: Answer): string => (answer.ok ? 'ok' : answer.problem.code);
-const body = (answer: Answer): Record<string, unknown> => {
-  if (!answer.ok) throw new Error(answer.problem.detail);
-  return answer.body;
-};
-const names = (events: readonly { event: string }[]) => events.map(({ event }) => event);
 
 test('opening it opens its first client, and the answer says what the client holds', () => {
   const { ring, register, state } = createSession();
@@ -160,12 +155,9 @@ test('closing cancels, tells, then cuts, in this order and in one turn', () => {
 });
 
 test('an execution that will not end is waited for, but not for ever', () => {
-  const { ask, execute, close, ring, state, register } = createSession();
+  const { ask, execute, close, ring, state, register, lose } = createSession();
   execute({ execution_id: 'exe_stuck' });
-  const stuck = ring.actor(executionAddress(SESSION, 'exe_stuck'));
-  assert.ok(stuck);
-  // As if its shard’s messages to it were lost.
-  (stuck as { take: unknown }).take = () => [];
+  lose('exe_stuck');
   close();
   assert.is(state(), 'draining');
   assert.is(code(register(newClient('2'))), 'conflict');

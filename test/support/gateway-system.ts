@@ -1,9 +1,11 @@
+import { randomBytes } from 'node:crypto';
 import type { Agents } from '../../actors/agents.ts';
+import { chainAudit, createAuditVerifier, EMPTY_CHAIN } from '../../actors/audit-chain.ts';
 import { createPageBuilder } from '../../actors/event-page.ts';
 import { createIdentifiers } from '../../actors/identifiers.ts';
-import type { KeyStore, StoredKey } from '../../actors/journal.ts';
+import type { Journal, KeyStore, StoredKey } from '../../actors/journal.ts';
 import { shardOf } from '../../actors/placement.ts';
-import type { Reads, StoredActor } from '../../actors/reads.ts';
+import type { Reads, StoredActor, StoredAudit } from '../../actors/reads.ts';
 import type { Resident } from '../../actors/resident.ts';
 import { createShard, type Shard } from '../../actors/shard.ts';
 import { SHARD_LIMITS } from '../../actors/shard-messages.ts';
@@ -12,6 +14,7 @@ import type { ReleasedEvent, Readiness, System } from '../../actors/system.ts';
 import type { Bus } from '../../brokers/bus.ts';
 import { createMemoryBus } from '../../brokers/memory.ts';
 import { addressKey, addressOf, executionAddress } from '../../machines/address.ts';
+import type { AuditEntry } from '../../machines/audit.ts';
 import { catalogue } from '../../machines/catalogue.ts';
 import type { Answer, Run } from '../../machines/effect.ts';
 import type { Envelope, ExecutionMessage } from '../../machines/message.ts';
@@ -20,6 +23,9 @@ import { eventTopic } from '../../machines/topic.ts';
 /** A ring in one thread and in memory: the real machines and the real turn, without journal and threads. */
 export interface TestSystem extends System {
   readonly keys: KeyStore;
+  readonly note: Journal['note'];
+  /** The audit, in its order. */
+  audited(): readonly AuditEntry[];
   /** Runs that were handed to the agents and have not been reported on, by execution. */
   readonly runs: ReadonlyMap<string, Run>;
   /** Places that are reserved. */
@@ -55,7 +61,19 @@ export const createTestSystem = (bus: Bus = createMemoryBus()): TestSystem => {
   const reserved = new Set<string>();
   const told: Envelope[] = [];
   const storedKeys = new Map<string, StoredKey>();
-  const readCounts = { actor: 0, actors: 0, find: 0, labelled: 0, events: 0 };
+  const aliases = new Map<string, string>();
+  const auditKey = randomBytes(32);
+  const records: StoredAudit[] = [];
+  const readCounts = {
+    actor: 0,
+    actors: 0,
+    find: 0,
+    alias: 0,
+    labelled: 0,
+    events: 0,
+    auditRecords: 0,
+    verifyAudit: 0,
+  };
   let readiness: Readiness = { ready: true };
   let planned: Answer | null = null;
   let ahead = 0;
@@ -70,6 +88,10 @@ export const createTestSystem = (bus: Bus = createMemoryBus()): TestSystem => {
     residents,
     taking: () => {},
   });
+
+  const record = (texts: readonly string[]): void => {
+    records.push(...chainAudit(auditKey, records.at(-1) ?? EMPTY_CHAIN, texts));
+  };
 
   const step = (envelope: Envelope): void => {
     const shardIndex = shardOf(envelope.to.session);
@@ -86,7 +108,9 @@ export const createTestSystem = (bus: Bus = createMemoryBus()): TestSystem => {
       },
     ]);
     const { heads, contexts } = turn.snapshots();
-    for (const [index, [key, , state, done, , , label]] of heads.entries()) {
+    record(turn.audits);
+    for (const [index, [key, , state, done, , , label, further = []]] of heads.entries()) {
+      for (const alias of further) if (!aliases.has(alias)) aliases.set(alias, key);
       const context = JSON.parse(contexts[index] as string) as Record<string, unknown>;
       actors.set(key, { key, ...addressOf(key), state, done: done === 1, context, label });
     }
@@ -95,7 +119,8 @@ export const createTestSystem = (bus: Bus = createMemoryBus()): TestSystem => {
       const log = events.get(session) ?? [];
       events.set(session, log);
       log.push({ seq, type, json });
-      void bus.publish(eventTopic(session as never, type, subject), json, { qos: 1 });
+      // What is told last may come after the bus is closed.
+      bus.publish(eventTopic(session as never, type, subject), json, { qos: 1 }).catch(() => {});
       for (const listener of listeners) listener({ session, seq, type, subject, json });
     }
     for (const [session, effect] of turn.effects) {
@@ -130,6 +155,7 @@ export const createTestSystem = (bus: Bus = createMemoryBus()): TestSystem => {
       ),
     find: (kind, id) =>
       read('find', () => [...actors.values()].find((actor) => actor.kind === kind && actor.id === id) ?? null),
+    alias: (alias) => read('alias', () => actors.get(aliases.get(alias) ?? '') ?? null),
     labelled: (kind, label, of) =>
       read('labelled', () =>
         page(
@@ -149,6 +175,18 @@ export const createTestSystem = (bus: Bus = createMemoryBus()): TestSystem => {
         const last = log.at(-1)?.seq ?? 0;
         if (!full) builder.pass(last);
         return builder.finish(firsts.get(session) ?? 1, last);
+      }),
+    auditRecords: ({ after, limit }) =>
+      read('auditRecords', () => {
+        const items = records.slice(after, after + limit);
+        const last = items.at(-1)?.n ?? after;
+        return { items, next: last < records.length ? last : null };
+      }),
+    verifyAudit: (head) =>
+      read('verifyAudit', () => {
+        const verifier = createAuditVerifier(auditKey, head);
+        for (const each of records) verifier.take(each);
+        return verifier.finish();
       }),
   };
   const agents: Agents = {
@@ -185,8 +223,13 @@ export const createTestSystem = (bus: Bus = createMemoryBus()): TestSystem => {
     keys: {
       list: async () => [...storedKeys.values()],
       find: async (id) => storedKeys.get(id) ?? null,
-      put: async (key) => void storedKeys.set(key.id, key),
+      put: async (key, entry) => {
+        storedKeys.set(key.id, key);
+        if (entry !== undefined) record([JSON.stringify(entry)]);
+      },
     },
+    note: async (entries) => record(entries.map((entry) => JSON.stringify(entry))),
+    audited: () => records.map(({ text }) => JSON.parse(text) as AuditEntry),
     ask: async (envelope) => {
       if (planned !== null) {
         const answer = planned;

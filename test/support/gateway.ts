@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import type { Bus } from '../../brokers/bus.ts';
 import { defineCommand, type Command } from '../../machines/command.ts';
+import { createAudit } from '../../src/gateway/audit.ts';
 import { createGateway, type Gateway, type GatewayOptions } from '../../src/gateway/gateway.ts';
 import { createApiKey } from '../../src/gateway/keys.ts';
 import { createLog } from '../../src/gateway/log.ts';
@@ -91,6 +92,7 @@ export const startGateway = async (options: Partial<GatewayOptions> = {}, bus?: 
     http: { host: '127.0.0.1', port: 0 },
     log: createLog({ level: 'debug', destination: { write: (line) => void lines.push(line) } }),
     version: '0.0.0',
+    audit: createAudit({ note: system.note, onError: (error) => lines.push(String(error)) }),
     ...options,
   });
   const { http, mqtt } = await gateway.listen();

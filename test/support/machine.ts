@@ -82,6 +82,7 @@ export interface Ring {
   readonly runs: Run[];
   readonly queued: string[];
   readonly cut: string[];
+  readonly audits: { readonly audit: string; readonly data: Readonly<Record<string, unknown>> }[];
   /** All effects in order, with the address key they come from. */
   readonly log: { readonly from: string; readonly effect: Effect }[];
   tell(to: Address, message: { readonly type: string }, fresh?: boolean): void;
@@ -89,9 +90,17 @@ export interface Ring {
   ask(to: Address, message: { readonly type: string }, fresh?: boolean): Answer;
   actor(to: Address): Driver<Convention, Effect> | undefined;
   readonly actors: ReadonlyMap<string, Driver<Convention, Effect>>;
-  /** Moves the time and wakes whose deadline has come. */
+  /** Moves the time and wakes whose deadline has come, until nobody's has. */
   advance(ms: number): void;
+  /** Gives an actor up, as its supervisor does: what is still to be said is said, and it takes nothing more. */
+  fail(to: Address): void;
   restore(): void;
+}
+
+interface Delivery {
+  readonly to: Address;
+  readonly message: { readonly type: string };
+  readonly fresh: boolean;
 }
 
 export const createRing = (random: () => number = () => 0.5): Ring => {
@@ -100,8 +109,20 @@ export const createRing = (random: () => number = () => 0.5): Ring => {
   const remembered = new Map<string, unknown>();
   let answers: Answer[] = [];
 
-  const deliver = (first: Address, opening: { readonly type: string }, isFresh: boolean, asked: boolean): void => {
-    const queue = [{ to: first, message: opening, fresh: isFresh }];
+  const perform = (from: string, effect: Effect, queue: Delivery[]): void => {
+    ring.log.push({ from, effect });
+    if (effect.type === 'send') queue.push({ to: effect.to, message: effect.message, fresh: effect.fresh ?? false });
+    if (effect.type === 'event') ring.events.push(effect);
+    if (effect.type === 'audit') ring.audits.push(effect);
+    if (effect.type === 'reply') answers.push(effect.answer);
+    if (effect.type === 'remember') remembered.set(effect.key, effect.value);
+    if (effect.type === 'run') ring.runs.push(effect.run);
+    if (effect.type === 'enqueue') ring.queued.push(effect.execution_id);
+    if (effect.type === 'cut') ring.cut.push(effect.client_id);
+  };
+
+  /** Takes what is queued and all that it causes, until it is quiet. */
+  const deliver = (queue: Delivery[], asked = false): void => {
     for (const { to, message, fresh } of queue) {
       const key = addressKey(to);
       const entry = catalogue[to.kind];
@@ -119,18 +140,22 @@ export const createRing = (random: () => number = () => 0.5): Ring => {
       const recalled = entry.recalls?.(message) ?? null;
       const known = recalled !== null && remembered.has(recalled) ? { known: remembered.get(recalled) } : {};
       const taken = { ...message, ...known, at: ring.now, random: random() };
-      for (const effect of actor.take(taken)) {
-        ring.log.push({ from: key, effect });
-        if (effect.type === 'send')
-          queue.push({ to: effect.to, message: effect.message, fresh: effect.fresh ?? false });
-        if (effect.type === 'event') ring.events.push(effect);
-        if (effect.type === 'reply') answers.push(effect.answer);
-        if (effect.type === 'remember') remembered.set(effect.key, effect.value);
-        if (effect.type === 'run') ring.runs.push(effect.run);
-        if (effect.type === 'enqueue') ring.queued.push(effect.execution_id);
-        if (effect.type === 'cut') ring.cut.push(effect.client_id);
-      }
+      for (const effect of actor.take(taken)) perform(key, effect, queue);
     }
+  };
+
+  /** Wakes each actor whose deadline has come, once; whether there was one. */
+  const wake = (): boolean => {
+    let woken = false;
+    for (const [key, actor] of actors) {
+      const { deadline } = actor.standing().context;
+      if (actor.done() || deadline === null || deadline > ring.now) continue;
+      woken = true;
+      deliver([{ to: addresses.get(key) as Address, message: { type: 'deadline' }, fresh: false }]);
+      const next = actor.standing().context.deadline;
+      assert.ok(next === null || next > deadline, `${key} moves a deadline that has come`);
+    }
+    return woken;
   };
 
   const ring: Ring = {
@@ -139,11 +164,12 @@ export const createRing = (random: () => number = () => 0.5): Ring => {
     runs: [],
     queued: [],
     cut: [],
+    audits: [],
     log: [],
-    tell: (to, message, fresh = false) => deliver(to, message, fresh, false),
+    tell: (to, message, fresh = false) => deliver([{ to, message, fresh }]),
     ask: (to, message, fresh = false) => {
       answers = [];
-      deliver(to, message, fresh, true);
+      deliver([{ to, message, fresh }], true);
       assert.is(answers.length, 1, `${message.type} is answered once, not ${answers.length} times`);
       return answers[0] as Answer;
     },
@@ -151,13 +177,17 @@ export const createRing = (random: () => number = () => 0.5): Ring => {
     actors,
     advance: (ms) => {
       ring.now += ms;
-      for (const [key, actor] of actors) {
-        const { deadline } = actor.standing().context;
-        if (actor.done() || deadline === null || deadline > ring.now) continue;
-        deliver(addresses.get(key) as Address, { type: 'deadline' }, false, false);
-        const next = actor.standing().context.deadline;
-        assert.ok(next === null || next > deadline, `${key} moves a deadline that has come`);
-      }
+      while (wake());
+    },
+    fail: (to) => {
+      const key = addressKey(to);
+      const actor = actors.get(key);
+      if (actor === undefined || actor.done()) return;
+      actors.set(key, { ...actor, done: () => true });
+      const queue: Delivery[] = [];
+      const { context } = actor.standing();
+      for (const effect of catalogue[to.kind]?.failure?.(context as never, ring.now) ?? []) perform(key, effect, queue);
+      deliver(queue);
     },
     restore: () => {
       for (const actor of actors.values()) if (!actor.done()) actor.restore();

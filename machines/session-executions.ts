@@ -1,0 +1,152 @@
+import type { Capability, Need } from './capability.ts';
+import { charge, release } from './charge.ts';
+import { refusal, reply } from './convention.ts';
+import { decide, rootCapability } from './decision.ts';
+import type { Effect } from './effect.ts';
+import type { CapabilityId, ExecutionId } from './id.ts';
+import type { Caller } from './message.ts';
+import { SESSION_LIMITS, findCapability, standing, touched } from './session-context.ts';
+import type { SessionContext } from './session-context.ts';
+import { answered, forbid, toExecution } from './session-effects.ts';
+import type { Now, Of } from './session-effects.ts';
+
+/**
+ * What an idempotency key is remembered under: the same key of another principal is another key. The host looks `known`
+ * up with this function before it hands a `session.execute` to the machine.
+ */
+export const idempotencyKey = (principal: string, key: string): string =>
+  `idempotency ${JSON.stringify([principal, key])}`;
+
+/** The same for a message as it arrives; null for one that remembers nothing. */
+export const recallKey = (message: { readonly type: string }): string | null => {
+  if (message.type !== 'session.execute') return null;
+  const { caller, idempotency } = message as Of<'session.execute'>;
+  return idempotency === null ? null : idempotencyKey(caller.principal, idempotency.key);
+};
+
+const heldBy = (context: SessionContext, { client_id }: Caller, resource: Need['resource']): readonly Capability[] =>
+  client_id === null ? [rootCapability(context, resource)] : (context.clients[client_id]?.capabilities ?? []);
+
+/**
+ * The capabilities among which step 8 chooses, once those are gone whose demands this call does not meet (step 7); or why
+ * none is left.
+ */
+const meeting = (
+  covering: readonly Capability[],
+  { unattended }: Of<'session.execute'>,
+): readonly Capability[] | Effect => {
+  const startable = covering.filter(({ constraints }) => constraints.require_confirmations === undefined);
+  if (startable.length === 0)
+    return forbid('confirmations', 'the capability needs confirmations, which nobody can give');
+  const met = startable.filter(({ constraints }) => !unattended || constraints.require_webhook !== true);
+  return met.length > 0
+    ? met
+    : refusal('webhook_required', 'wait for the end, name a webhook_url, or register a webhook');
+};
+
+/** The decision of the contract's section 6, steps 4 and 6 to 9, and the bound of the queue; the execution answers. */
+export const execute = (context: SessionContext, message: Of<'session.execute'>): Now => {
+  const { caller, execution_id, command, args, timeout_ms, priority, reserved, idempotency, known, at } = message;
+  const { session_id, executions, counts } = context;
+  const answer = (effect: Effect): Now => answered(context, at, effect);
+
+  const { name, operation, resource, risk } = command;
+  const decision = decide(heldBy(context, caller, resource), { operation, resource, name, risk }, at);
+  if (!decision.allowed) return answer(forbid(decision.reason, `no capability held covers ${operation} of ${name}`));
+  if (idempotency !== null && known !== undefined)
+    return answer(
+      known.body_hash === idempotency.body_hash
+        ? reply({ execution_id: known.execution_id, replayed: true })
+        : refusal('conflict', 'the idempotency key was used with another body'),
+    );
+  const candidates = meeting(decision.covering, message);
+  if ('type' in candidates) return answer(candidates);
+  if (executions.some(({ id }) => id === execution_id))
+    return answer(refusal('conflict', 'the execution is there already'));
+  if (!reserved && counts.queued >= SESSION_LIMITS.queued)
+    return answer(refusal('overloaded', `${counts.queued} executions of this session are queued`, { retry_after: 1 }));
+  const charged = charge(context.ledger, candidates, (id) => findCapability(context, id), at);
+  if (!charged.ok) return answer({ type: 'reply', answer: charged });
+
+  const capability_id = charged.capability.id as CapabilityId;
+  const records: readonly Effect[] = command.audit
+    ? [{ type: 'audit', audit: 'command_accepted', data: { execution_id, command: name, risk, capability_id } }]
+    : [];
+  const remember: readonly Effect[] =
+    idempotency === null
+      ? []
+      : [
+          {
+            type: 'remember',
+            key: idempotencyKey(caller.principal, idempotency.key),
+            value: { execution_id, body_hash: idempotency.body_hash },
+          },
+        ];
+  return {
+    change: touched(context, at, {
+      executions: [...executions, { id: execution_id, by: caller.client_id, queued: !reserved }],
+      counts: { accepted: counts.accepted + 1, queued: counts.queued + (reserved ? 0 : 1) },
+      ledger: charged.ledger,
+    }),
+    effects: [
+      ...records,
+      ...remember,
+      toExecution(
+        context,
+        execution_id,
+        {
+          type: 'execution.accept',
+          session_id,
+          execution_id,
+          command,
+          args,
+          caller,
+          timeout_ms,
+          priority,
+          reserved,
+          capability_id,
+          charged: charged.charged,
+          idempotency_key: idempotency?.key ?? null,
+        },
+        true,
+      ),
+    ],
+  };
+};
+
+const WRITE: Need = { operation: 'write', resource: 'operations', name: null };
+
+/** For who may write, or has started it. The gateway knows that it exists, so what is not live has ended. */
+export const cancel = (context: SessionContext, { caller, execution_id, at }: Of<'session.cancel'>): Now => {
+  const answer = (effect: Effect): Now => answered(context, at, effect);
+  const live = context.executions.find(({ id }) => id === execution_id);
+  if (live === undefined) return answer(refusal('conflict', 'the execution has ended'));
+  const allowed =
+    live.by === caller.client_id ||
+    standing(context, caller) === 'owner' ||
+    decide(heldBy(context, caller, 'operations'), WRITE, at).allowed;
+  if (!allowed) return answer(forbid('operation', 'cancelling needs write, or to have started it'));
+  return answer(toExecution(context, execution_id, { type: 'execution.cancel', by: caller }));
+};
+
+/** Moves the counts along with an execution; `queued` null where it has ended. */
+const counted = ({ executions, counts }: SessionContext, id: ExecutionId, queued: boolean | null): Now => {
+  const index = executions.findIndex((live) => live.id === id);
+  const live = executions[index];
+  if (live === undefined) return {};
+  return {
+    change: {
+      executions: queued === null ? executions.toSpliced(index, 1) : executions.with(index, { ...live, queued }),
+      counts: { ...counts, queued: counts.queued - (live.queued ? 1 : 0) + (queued === true ? 1 : 0) },
+    },
+  };
+};
+
+export const changed = (context: SessionContext, { execution_id, queued }: Of<'execution.changed'>): Now =>
+  counted(context, execution_id, queued);
+
+/** It ends once, so what it was charged for is released once. */
+export const ended = (context: SessionContext, { execution_id, charged }: Of<'execution.ended'>): Now => {
+  const { change } = counted(context, execution_id, null);
+  return change === undefined ? {} : { change: { ...change, ledger: release(context.ledger, charged) } };
+};
