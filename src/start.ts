@@ -9,6 +9,7 @@ import { commandModules, loadCommands } from './commands/registry.ts';
 import { loadConfig } from './config/config.ts';
 import { ConfigError } from './config/config-error.ts';
 import { ensureDataDirectory } from './data-directory.ts';
+import { createAudit } from './gateway/audit.ts';
 import { credentialsFile, ensureOperator } from './gateway/credentials.ts';
 import { createGateway, type BoundAddress } from './gateway/gateway.ts';
 import { createLog, type Log } from './gateway/log.ts';
@@ -119,6 +120,10 @@ export const startServer = async (options: ServerOptions = {}): Promise<Server> 
     log,
     register,
     limits: config.limits,
+    grants: config.grants,
+    audit: createAudit({ note: ring.note, onError: (error) => log.error({ err: error }, 'the audit is incomplete') }),
+    principalRateLimit: config.principalRateLimit,
+    auth: config.auth,
     version: VERSION,
   });
   started.defer(() => gateway.close());

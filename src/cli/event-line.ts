@@ -1,4 +1,6 @@
+import { capabilitySchema } from '../../machines/capability.ts';
 import type { Event } from '../../machines/event.ts';
+import { capabilityLine } from './capability-line.ts';
 import { oneLine } from './text.ts';
 
 /** Widest short form of an event's data, in characters. */
@@ -7,9 +9,30 @@ const TYPE = 'execution_cancelled'.length;
 
 const text = (value: unknown): string => (typeof value === 'string' ? value : JSON.stringify(value));
 
+/** What an event is about, in the types that name it; it stands first and bare. */
+const subjectOf = (type: Event['type']): string => {
+  if (type.startsWith('share_')) return 'share_id';
+  return type === 'capability_revoked' ? 'capability_id' : 'execution_id';
+};
+
+/** A field of an event's data; a capability is said by what it allows. */
+const fieldText = (name: string, value: unknown): string => {
+  const { data: capability } = capabilitySchema.safeParse(value);
+  return capability === undefined ? `${name}=${text(value)}` : `[${capabilityLine(capability)}]`;
+};
+
+const violation = (data: Event['data']): string => {
+  const { operation, command, reason, count } = data;
+  const what = [operation, command].filter((each) => typeof each === 'string').join(' ');
+  const times = Number(count) > 1 ? ` (${Number(count)} times)` : '';
+  return `${what || 'a call'} refused: ${text(reason ?? 'not covered')}${times}`;
+};
+
 const shortData = ({ type, data, metadata }: Event): string => {
-  const { execution_id, ...rest } = data;
-  const about = typeof execution_id === 'string' ? [execution_id] : [];
+  if (type === 'security_violation') return violation(data);
+  const subject = subjectOf(type);
+  const { [subject]: id, ...rest } = data;
+  const about = typeof id === 'string' ? [id] : [];
   if (type === 'execution_progress') {
     const message = typeof data['message'] === 'string' ? [data['message']] : [];
     return [...about, `${Math.round(Number(data['progress']))} %`, ...message].join(' ');
@@ -25,7 +48,7 @@ const shortData = ({ type, data, metadata }: Event): string => {
   const fields = Object.entries(rest).filter(
     ([name, value]) => value !== null && !said.has(name) && value !== metadata.principal,
   );
-  return [...about, ...fields.map(([name, value]) => `${name}=${text(value)}`)].join(' ');
+  return [...about, ...fields.map(([name, value]) => fieldText(name, value))].join(' ');
 };
 
 /** Who an event comes from, as the log tells it: a client by its name. */

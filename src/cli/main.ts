@@ -1,20 +1,12 @@
 #!/usr/bin/env node
-import { Command, CommanderError, InvalidArgumentError } from 'commander';
+import { Command, CommanderError } from 'commander';
+import { addAuthority } from './authority.ts';
 import { EXIT, failureOf } from './errors.ts';
+import { collect, seconds, wholeNumber } from './option-values.ts';
 import { DEFAULT_URL, readSettings, type GlobalOptions, type Settings } from './settings.ts';
 
 const HELP = `
 Exit codes: ${EXIT.ok} completed; ${EXIT.failed} failed, cancelled or timed out; ${EXIT.usage} wrong usage; ${EXIT.interrupted} after Ctrl-C.`;
-
-const wholeNumber = (text: string): number => {
-  if (!/^\d{1,15}$/.test(text)) throw new InvalidArgumentError('Expected a whole number.');
-  return Number(text);
-};
-const seconds = (text: string): number => {
-  if (!(Number(text) > 0)) throw new InvalidArgumentError('Expected a number of seconds.');
-  return Number(text);
-};
-const collect = (text: string, before: readonly string[] = []): readonly string[] => [...before, text];
 
 const program = new Command('arbor')
   .description('One room for the people, programs and agents that share a long job.')
@@ -109,6 +101,8 @@ program
       return cancel(settings, execution);
     }),
   );
+
+addAuthority({ program, globals, online });
 
 // A reader that has seen enough (`arbor watch … | head`) is no failure.
 process.stdout.on('error', (error: NodeJS.ErrnoException) =>

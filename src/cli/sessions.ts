@@ -1,6 +1,6 @@
-import type { Session } from '../operations/sessions.ts';
 import { createHttpClient } from '../client/index.ts';
 import { EXIT } from './errors.ts';
+import { allItems } from './pages.ts';
 import { renderTable } from './render.ts';
 import type { Settings } from './settings.ts';
 
@@ -10,13 +10,9 @@ export const listSessions = async (
   flags: { readonly json?: boolean; readonly all?: boolean },
 ): Promise<number> => {
   const client = createHttpClient(settings);
-  const sessions: Session[] = [];
-  let after: string | null = null;
-  do {
-    const page = await client.sessions.list(after === null ? { limit: 1000 } : { limit: 1000, after });
-    sessions.push(...page.items.filter(({ status }) => flags.all || (status !== 'closed' && status !== 'expired')));
-    after = page.next;
-  } while (after !== null);
+  const sessions = (await allItems((page) => client.sessions.list(page))).filter(
+    ({ status }) => flags.all || (status !== 'closed' && status !== 'expired'),
+  );
   if (flags.json) process.stdout.write(`${JSON.stringify(sessions)}\n`);
   else if (sessions.length === 0) process.stderr.write(`no ${flags.all ? '' : 'open '}sessions\n`);
   else

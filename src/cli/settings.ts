@@ -15,6 +15,12 @@ export interface Settings {
   readonly token: string;
 }
 
+/** The same of one who may come without credentials. */
+export interface GivenSettings {
+  readonly url: string;
+  readonly token: string | null;
+}
+
 type Environment = Readonly<Record<string, string | undefined>>;
 
 export const DEFAULT_URL = 'http://127.0.0.1:7070';
@@ -29,14 +35,18 @@ const urlOf = (options: GlobalOptions, env: Environment): string => {
   return url;
 };
 
+/** What was given outright to log in with: `--token`, then `ARBOR_TOKEN`; null where it was neither. */
+const tokenOf = (options: GlobalOptions, env: Environment): string | null =>
+  (options.token ?? env['ARBOR_TOKEN']) || null;
+
 /**
  * Where the server is and what to log in with: `--token`, then `ARBOR_TOKEN`, then the credentials that the server has
  * written into its data directory (`--data`, `ARBOR_DATA`, `.arbor` of the working directory).
  */
 export const readSettings = async (options: GlobalOptions, env: Environment = process.env): Promise<Settings> => {
   const url = urlOf(options, env);
-  const given = options.token ?? env['ARBOR_TOKEN'];
-  if (given !== undefined && given !== '') return { url, token: given };
+  const given = tokenOf(options, env);
+  if (given !== null) return { url, token: given };
   const path = join(options.data ?? env['ARBOR_DATA'] ?? DEFAULT_DATA, CREDENTIALS);
   let text: string;
   try {
@@ -49,6 +59,15 @@ export const readSettings = async (options: GlobalOptions, env: Environment = pr
   }
   return { url, token: keyIn(text, path) };
 };
+
+/**
+ * The same without the credentials of the data directory: who joins by a share is not to become the operator because of a
+ * file that happens to lie in the working directory.
+ */
+export const readGivenSettings = (options: GlobalOptions, env: Environment = process.env): GivenSettings => ({
+  url: urlOf(options, env),
+  token: tokenOf(options, env),
+});
 
 /** The API key in the text of `credentials.json`. */
 const keyIn = (text: string, path: string): string => {

@@ -1,6 +1,7 @@
-import { createHttpClient } from '../client/index.ts';
+import { createHttpClient, type Event } from '../client/index.ts';
 import { EXIT } from './errors.ts';
 import { createWho, eventLine } from './event-line.ts';
+import { print } from './output.ts';
 import type { Settings } from './settings.ts';
 
 export interface WatchFlags {
@@ -10,6 +11,15 @@ export interface WatchFlags {
   readonly untilClosed?: boolean;
 }
 
+/** Prints events as they come, one a line, up to the last or the one with `seq`. */
+export const printEvents = async (events: AsyncIterable<Event>, json: boolean, seq = Infinity): Promise<void> => {
+  const who = createWho();
+  for await (const event of events) {
+    await print(`${json ? JSON.stringify(event) : eventLine(event, who)}\n`);
+    if (event.seq >= seq) break;
+  }
+};
+
 /** `arbor watch`: prints a session's events, one a line, those of the past first. Resolves with the exit code. */
 export const watch = async (settings: Settings, session_id: string, flags: WatchFlags): Promise<number> => {
   const { after = 0, json = false, untilClosed = false } = flags;
@@ -17,16 +27,12 @@ export const watch = async (settings: Settings, session_id: string, flags: Watch
   const { seq, status } = await client.sessions.get({ session_id });
   const isOver = untilClosed && (status === 'closed' || status === 'expired');
   if (isOver && after >= seq) return EXIT.ok;
-  const who = createWho();
   const stop = new AbortController();
   const interrupt = (): void => stop.abort();
   process.once('SIGINT', interrupt);
   try {
-    for await (const event of client.follow({ session_id, after, untilClosed, signal: stop.signal })) {
-      const hasRoom = process.stdout.write(`${json ? JSON.stringify(event) : eventLine(event, who)}\n`);
-      if (!hasRoom) await new Promise((resolve) => process.stdout.once('drain', resolve));
-      if (isOver && event.seq >= seq) break;
-    }
+    const events = client.follow({ session_id, after, untilClosed, signal: stop.signal });
+    await printEvents(events, json, isOver ? seq : Infinity);
   } finally {
     process.off('SIGINT', interrupt);
   }

@@ -1,6 +1,6 @@
 import { ProblemError } from '../../machines/error.ts';
 import { isTerminalEvent, type Event } from '../../machines/event.ts';
-import type { ClientType } from '../../machines/capability.ts';
+import type { Capability, ClientType } from '../../machines/capability.ts';
 import type { Registration } from '../operations/clients.ts';
 import type { Execution } from '../operations/executions.ts';
 import { MAX_WAIT } from '../operations/executions.ts';
@@ -15,6 +15,15 @@ export interface ConnectOptions extends HttpClientOptions {
   readonly token: string;
   /** A session to join; without it a new one is made. */
   readonly session?: string;
+  /** What this client is; default `cli`. */
+  readonly client?: { readonly type: ClientType; readonly name?: string };
+}
+
+export interface JoinOptions extends Omit<HttpClientOptions, 'token'> {
+  /** The token of the share. */
+  readonly share: string;
+  /** Credentials of one's own, which the client then belongs to; without them it belongs to the share. */
+  readonly token?: string | null;
   /** What this client is; default `api`. */
   readonly client?: { readonly type: ClientType; readonly name?: string };
 }
@@ -34,7 +43,10 @@ export interface SessionClient {
   readonly client_token: string;
   /** Every operation, as this client. */
   readonly http: HttpClient;
-  /** Starts a command; resolves when it is accepted, which is durable. */
+  /**
+   * Starts a command; resolves when it is accepted, which is durable. Rejects with `webhook_required` where the client's
+   * capability asks for one, as that of type `api` does by default: `run` waits instead.
+   */
   execute(
     command: string,
     args?: Record<string, unknown>,
@@ -54,6 +66,12 @@ export interface SessionClient {
   view(options: { readonly signal: AbortSignal; readonly onError?: (error: unknown) => void }): Promise<SessionView>;
   /** Leaves the session: the token dies. */
   leave(): Promise<void>;
+}
+
+/** A client that came by a share. */
+export interface JoinedClient extends SessionClient {
+  /** What the share gave it, as it was at the joining. */
+  readonly capabilities: readonly Capability[];
 }
 
 const ENDED: ReadonlySet<string> = new Set(['completed', 'failed', 'cancelled', 'timed_out']);
@@ -90,8 +108,12 @@ export const createSessionClient = (
     execute,
     ended,
     result,
-    run: async (command, args, { signal, ...more } = {}) =>
-      result((await execute(command, args, more)).execution_id, signal),
+    run: async (command, args = {}, { signal, ...more } = {}) => {
+      // Waited for from the start: who may not run unattended without a webhook may run so.
+      const input = { ...more, session_id, command, args, wait: POLL };
+      const started = await http.commands.execute(input, signal === undefined ? {} : { signal });
+      return result((started as { execution_id: string }).execution_id, signal);
+    },
     follow,
     followExecution: async function* (execution_id, how) {
       for await (const event of follow(how)) {
@@ -120,7 +142,7 @@ export const createSessionClient = (
  * `ProblemError`.
  */
 export const connect = async (options: ConnectOptions): Promise<SessionClient> => {
-  const { session, client = { type: 'api' }, token: _, ...connection } = options;
+  const { session, client = { type: 'cli' }, token: _, ...connection } = options;
   const owner = createHttpClient(options);
   const registration =
     session === undefined
@@ -129,4 +151,15 @@ export const connect = async (options: ConnectOptions): Promise<SessionClient> =
   const { client_token } = registration;
   if (client_token === undefined) throw new ProblemError('internal', 'a new client was answered without its token');
   return createSessionClient(connection, { ...registration, client_token });
+};
+
+/**
+ * Becomes a client of somebody's session by the token of a share, with credentials of one's own or without any. Its calls
+ * are `unauthenticated` once the share is revoked or has expired. Rejects with a `ProblemError`: `unauthenticated` where
+ * the token is wrong, or its share at an end; `conflict` where the session has no place left.
+ */
+export const joinSession = async (options: JoinOptions): Promise<JoinedClient> => {
+  const { share, token = null, client = { type: 'api' }, ...connection } = options;
+  const joined = await createHttpClient({ ...connection, token }).sessions.join({ token: share, client });
+  return { ...createSessionClient(connection, joined), capabilities: joined.capabilities };
 };

@@ -5,8 +5,8 @@ export type Fetch = (url: string, init: RequestInit) => Promise<Response>;
 export interface HttpConnection {
   /** Where the gateway is, without a path: `http://127.0.0.1:7070`. */
   readonly url: string;
-  /** An API key, or the token of a client. */
-  readonly token: string;
+  /** An API key, or the token of a client. Null sends no credentials, without which `sessions.join` alone is answered. */
+  readonly token: string | null;
   /** Default the global `fetch`. */
   readonly fetch?: Fetch;
 }
@@ -39,7 +39,10 @@ export const fetchWithin = async <T>(
   try {
     const response = await send(urlOf(connection, path), {
       ...init,
-      headers: { ...(init.headers as Record<string, string>), authorization: `Bearer ${connection.token}` },
+      headers: {
+        ...(init.headers as Record<string, string>),
+        ...(connection.token === null ? {} : { authorization: `Bearer ${connection.token}` }),
+      },
       // The token must not follow to another address.
       redirect: 'error',
       signal: signal === undefined ? deadline.signal : AbortSignal.any([deadline.signal, signal]),

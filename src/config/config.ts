@@ -2,7 +2,13 @@ import { statSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { basename, dirname, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
+import type { z } from 'zod';
+import { DEFAULT_GRANTS, type ClientType, type Grant } from '../../machines/capability.ts';
+import { fieldErrors } from '../../machines/error.ts';
+import type { JwtIssuer } from '../gateway/jwt.ts';
 import { DEFAULT_GATEWAY_LIMITS, type GatewayLimits } from '../gateway/limits.ts';
+import type { ConfiguredRateLimits } from '../gateway/principal-limits.ts';
+import { jwtIssuerOf } from './auth.ts';
 import { ConfigError } from './config-error.ts';
 import { findConfigFile, loadConfigFile } from './config-file.ts';
 import { settingsSchema, type HostPort, type Settings } from './schema.ts';
@@ -24,6 +30,12 @@ export interface Config {
   readonly shards: { readonly workers: number };
   readonly retentionMs: number;
   readonly limits: GatewayLimits;
+  /** What each type of client is granted. */
+  readonly grants: Readonly<Record<ClientType, readonly Grant[]>>;
+  /** Accepted commands of one principal and command in 60 minutes; what is left out follows from `grants`. */
+  readonly principalRateLimit: ConfiguredRateLimits;
+  /** Whose JWTs are believed; null for nobody's. */
+  readonly auth: JwtIssuer | null;
   /** The time for what is under way on SIGTERM. */
   readonly drainMs: number;
 }
@@ -39,6 +51,13 @@ export interface ConfigSources {
 const DEFAULT_RETENTION = 7 * 24 * 3600;
 const DEFAULT_DRAIN = 30;
 
+/** What a field should have been; zod's own words for a field that there is not are no help. */
+const expectationOf = (issue: z.core.$ZodIssue | undefined): string => {
+  if (issue?.code !== 'unrecognized_keys')
+    return `expected ${issue === undefined ? 'something else' : fieldErrors({ issues: [issue] })[0]?.expected}`;
+  return issue.message.startsWith('only ') ? `is no field; expected ${issue.message}` : 'is no field';
+};
+
 /** Checks what one source gives and makes its paths absolute, by `base`; errors name the source's own word for a field. */
 const check = (given: unknown, names: ReadonlyMap<string, string>, base: string, file?: string): Settings => {
   const checked = settingsSchema.safeParse(given);
@@ -47,10 +66,9 @@ const check = (given: unknown, names: ReadonlyMap<string, string>, base: string,
     const [issue] = checked.error.issues;
     const unknown = issue?.code === 'unrecognized_keys' ? issue.keys.slice(0, 1) : [];
     const path = [...(issue?.path ?? []), ...unknown].join('.');
-    const expected = unknown.length > 0 ? 'is no field; expected' : 'expected';
-    throw new ConfigError(nameOf(path) || 'default', `${expected} ${issue?.message}`, { file });
+    throw new ConfigError(nameOf(path) || 'default', expectationOf(issue), { file });
   }
-  const { data, roots, commands } = checked.data;
+  const { data, roots, commands, auth } = checked.data;
   const existing = (path: string, field: string, kind: 'directory' | 'file'): string => {
     const absolute = resolve(base, path);
     const entry = statSync(absolute, { throwIfNoEntry: false });
@@ -64,6 +82,7 @@ const check = (given: unknown, names: ReadonlyMap<string, string>, base: string,
     ...(commands === undefined
       ? {}
       : { commands: commands.map((module, i) => pathToFileURL(existing(module, `commands.${i}`, 'file')).href) }),
+    ...(auth?.jwks === undefined ? {} : { auth: { ...auth, jwks: existing(auth.jwks, 'auth.jwks', 'file') } }),
   };
 };
 
@@ -102,7 +121,7 @@ const limitsOf = (limits: Settings['limits'] = {}): GatewayLimits => {
 
 /**
  * Reads the configuration (contract, section 11): flags before `ARBOR_*` variables before the file before defaults.
- * Reads no other file and writes nothing. Throws `ConfigError`, whose message is one line that names the flag, the
+ * Reads no other file but the one of `auth.jwks` and writes nothing. Throws `ConfigError`, whose message is one line that names the flag, the
  * variable or the field.
  */
 export const loadConfig = async ({
@@ -115,6 +134,7 @@ export const loadConfig = async ({
   const file = findConfigFile(flags, env, cwd);
   const fromFile = file === null ? {} : check(await loadConfigFile(file), new Map(), dirname(file), basename(file));
   const settings = merged(fromFile, fromOutside);
+  const { cli, web, api, principal_rate_limit } = settings.policy ?? {};
   return freeze({
     file,
     data: settings.data ?? resolve(cwd, '.arbor'),
@@ -127,6 +147,9 @@ export const loadConfig = async ({
     shards: { workers: settings.shards?.workers ?? 2 },
     retentionMs: (settings.retention ?? DEFAULT_RETENTION) * 1000,
     limits: limitsOf(settings.limits),
+    grants: { cli: cli ?? DEFAULT_GRANTS.cli, web: web ?? DEFAULT_GRANTS.web, api: api ?? DEFAULT_GRANTS.api },
+    principalRateLimit: principal_rate_limit ?? {},
+    auth: await jwtIssuerOf(settings.auth, file === null ? undefined : basename(file)),
     drainMs: (settings.limits?.drain ?? DEFAULT_DRAIN) * 1000,
   });
 };

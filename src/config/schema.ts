@@ -1,4 +1,7 @@
 import { z } from 'zod';
+import { authSchema } from './auth-schema.ts';
+import { strict, text, whole } from './fields.ts';
+import { policySchema } from './policy-schema.ts';
 
 const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const;
 const HOST_PORT = /^(?:\[([0-9a-fA-F:.%]+)\]|([^\s:[\]/]+)):(\d{1,5})$/;
@@ -15,12 +18,6 @@ export interface HostPort {
   readonly port: number;
 }
 
-const text = z.string('a text').min(1, 'a text that is not empty');
-const whole = (from: number, to = Number.MAX_SAFE_INTEGER) => {
-  const expected =
-    to === Number.MAX_SAFE_INTEGER ? `a whole number from ${from}` : `a whole number from ${from} to ${to}`;
-  return z.int(expected).min(from, expected).max(to, expected);
-};
 const seconds = (to = Number.MAX_SAFE_INTEGER) => {
   const expected = to === Number.MAX_SAFE_INTEGER ? 'seconds, above 0' : `seconds, above 0 and up to ${to}`;
   return z.number(expected).positive(expected).max(to, expected);
@@ -34,12 +31,6 @@ const address = z.string('HOST:PORT').transform((value, context): HostPort => {
   context.addIssue({ code: 'custom', message: `HOST:PORT, for example 127.0.0.1:7070, not ${JSON.stringify(value)}` });
   return z.NEVER;
 });
-
-/** `field` of a strict object: zod names unknown keys in its own words, which do not say what to do. */
-const strict = <Shape extends z.ZodRawShape>(shape: Shape) =>
-  z.strictObject(shape, {
-    error: ({ code }) => (code === 'unrecognized_keys' ? `only ${Object.keys(shape).join(', ')}` : 'an object'),
-  });
 
 /**
  * What `arbor.config.{js,mjs,ts}`, the environment and the flags can say; every field is optional. Paths are relative:
@@ -56,6 +47,10 @@ export const settingsSchema = strict({
   roots: z.array(text, 'a list of directories').min(1, 'at least one directory').optional(),
   /** Modules whose default export is a `defineCommand`. Default none but the built-in ones. */
   commands: z.array(text, 'a list of modules').optional(),
+  /** What each type of client is granted, and how often its principal may act. Default the contract's, section 6. */
+  policy: policySchema.optional(),
+  /** The issuer of JWTs. Default none: API keys only. */
+  auth: authSchema.optional(),
   log: strict({ level: z.enum(LOG_LEVELS, `one of ${LOG_LEVELS.join(', ')}`).optional() }).optional(),
   /** Threads that run commands, one execution each. Default one for each processor, at least 2. */
   agents: strict({ threads: whole(1, MAX_THREADS).optional() }).optional(),

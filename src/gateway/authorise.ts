@@ -1,9 +1,10 @@
-import type { Capability, Need } from '../../machines/capability.ts';
+import { obstacleTo, type Capability, type Need } from '../../machines/capability.ts';
+import { allowTime } from '../../machines/constraint.ts';
 import { decide, rootCapability } from '../../machines/decision.ts';
 import { problem, type Problem } from '../../machines/error.ts';
-import { isId, type SessionId } from '../../machines/id.ts';
+import { isId } from '../../machines/id.ts';
 import type { Caller } from '../../machines/message.ts';
-import type { Facts, SessionFacts } from './facts.ts';
+import type { ClientFacts, Facts, SessionFacts } from './facts.ts';
 import type { Identity } from './principals.ts';
 
 /** Who asks, in a session within their sight. */
@@ -38,13 +39,14 @@ const heldBy = (identity: Identity, session: SessionFacts, resource: Need['resou
 export const READ: Need = { operation: 'read', resource: 'operations', name: null };
 export const WRITE: Need = { operation: 'write', resource: 'operations', name: null };
 
-/** Step 4 of the decision: the capability that covers the need, or the 403 that says why there is none. */
+/** Step 4 of the decision at `at` (ms since the epoch): the capability that covers the need, or the 403 that says why none. */
 export const coveredBy = (
   identity: Identity,
-  { session }: Authority,
+  { session }: Pick<Authority, 'session'>,
   need: Need,
+  at: number,
 ): { readonly ok: true; readonly capability: Capability } | { readonly ok: false; readonly problem: Problem } => {
-  const decision = decide(heldBy(identity, session, need.resource), need);
+  const decision = decide(heldBy(identity, session, need.resource), need, at);
   if (decision.allowed) return { ok: true, capability: decision.capability };
   const what = need.name === null ? need.operation : `${need.operation} of ${need.name}`;
   return {
@@ -56,8 +58,11 @@ export const coveredBy = (
 export const notOwner = (): Problem =>
   problem('security_violation', 'only the owner of the session may do this', { reason: 'owner' });
 
-/** Whether a client may read its session: what deliveries are decided by. */
-export const mayRead = (identity: Identity, session: SessionId): boolean =>
+/** Whether the caller holds a capability from which it may make shares at `at`. */
+export const mayShare = (identity: Identity, at: number): boolean =>
   identity.kind === 'client' &&
-  identity.client.session_id === session &&
-  decide(identity.client.capabilities, READ).allowed;
+  identity.client.capabilities.some(({ constraints }) => constraints.may_share === true && allowTime(constraints, at));
+
+/** Whether a client may read its session at `at`: what each single delivery is decided by, hence without a list. */
+export const mayRead = ({ capabilities }: Pick<ClientFacts, 'capabilities'>, at: number): boolean =>
+  capabilities.some((capability) => obstacleTo(capability, READ, at) === null);

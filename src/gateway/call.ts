@@ -7,6 +7,8 @@ import type { StoredActor } from '../../actors/reads.ts';
 /** Where a call comes from; the bindings make it. */
 export interface CallSource {
   readonly identity: Identity;
+  /** Where it comes from, as logs and the audit name it. */
+  readonly address: string;
   /** Aborted when nobody waits for the answer any more. Most calls never ask for it. */
   readonly signal: () => AbortSignal;
   /** Names the request in the ring, and in `causation_id` of what it causes. */
@@ -21,8 +23,11 @@ export interface CallSource {
 export interface Call extends CallSource {
   /** The session it is about; absent for operations without one. */
   readonly authority: Authority;
-  /** The execution it is about, as it was when the call came in; absent for operations without one. */
-  readonly execution: StoredActor;
+  /**
+   * What it is about besides its session, as it was when the call came in: an execution, a share, or who holds the
+   * capability; absent for operations without such a thing.
+   */
+  readonly subject: StoredActor;
 }
 
 /** A successful answer: a value, JSON text that was stored as such, or a file. */

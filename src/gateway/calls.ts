@@ -1,16 +1,21 @@
 import { StoreFailedError } from '../../actors/journal.ts';
 import { problem, type Problem } from '../../machines/error.ts';
-import { isId, type ExecutionId } from '../../machines/id.ts';
+import { isId, type SessionId } from '../../machines/id.ts';
 import { operationOf, type OperationName } from '../operations/table.ts';
-import { coveredBy, notFound, notOwner, READ, seeSession, WRITE, type Authority } from './authorise.ts';
+import { coveredBy, mayShare, notFound, notOwner, READ, seeSession, WRITE, type Authority } from './authorise.ts';
 import { refuse, type Call, type CallResult, type CallSource, type Handlers } from './call.ts';
+import { auditHandlers } from './audit-handlers.ts';
+import { capabilityHandlers } from './capability-handlers.ts';
 import { clientHandlers } from './client-handlers.ts';
 import { commandHandlers } from './command-handlers.ts';
 import type { GatewayContext } from './context.ts';
 import { eventHandlers } from './event-handlers.ts';
 import { executionHandlers } from './execution-handlers.ts';
 import { invalidInput } from './input.ts';
+import { joinHandler } from './join-handler.ts';
+import { keyHandlers } from './key-handlers.ts';
 import { sessionHandlers } from './session-handlers.ts';
+import { isIssuer, shareHandlers } from './share-handlers.ts';
 import type { ExecutionContext } from '../../machines/execution.ts';
 import type { Operation } from '../operations/operation.ts';
 import type { StoredActor } from '../../actors/reads.ts';
@@ -30,16 +35,32 @@ export type Authorised =
   | { readonly ok: false; readonly problem: Problem };
 
 const NO_AUTHORITY = null as unknown as Authority;
-const NO_EXECUTION = null as unknown as StoredActor;
+const NO_SUBJECT = null as unknown as StoredActor;
+
+const sessionOf = ({ authority }: Call): SessionId | null =>
+  authority === NO_AUTHORITY ? null : authority.session.session_id;
 
 export const createCalls = (context: GatewayContext, onError: (error: unknown, operation: string) => void): Calls => {
-  const { system, facts, presence } = context;
+  const { system, facts, presence, refusals } = context;
   const handlers: Handlers = {
     ...sessionHandlers(context),
     ...clientHandlers(context),
     ...commandHandlers(context),
     ...executionHandlers(context),
     ...eventHandlers(context),
+    ...keyHandlers(context),
+    ...shareHandlers(context),
+    ...joinHandler(context),
+    ...capabilityHandlers(context),
+    ...auditHandlers(context),
+  };
+
+  /** What the call is about besides a session, by the id that its input names. */
+  const subjectOf = async (sight: Operation['sight'], input: Record<string, unknown>): Promise<StoredActor | null> => {
+    const { execution_id, share_id, capability_id } = input;
+    if (sight === 'execution') return isId('execution', execution_id) ? facts.execution(execution_id) : null;
+    if (sight === 'share') return isId('share', share_id) ? system.reads.find('share', share_id) : null;
+    return isId('capability', capability_id) ? system.reads.alias(capability_id) : null;
   };
 
   /** Step 2: what the call is about, or the same 404 for what is not there and what is out of sight. */
@@ -48,29 +69,35 @@ export const createCalls = (context: GatewayContext, onError: (error: unknown, o
     input: Record<string, unknown>,
     source: CallSource,
   ): Promise<Call | Problem> => {
-    if (operation.sight === 'none') return { ...source, authority: NO_AUTHORITY, execution: NO_EXECUTION };
-    if (operation.sight === 'session') {
+    const { sight } = operation;
+    if (sight === 'none') return { ...source, authority: NO_AUTHORITY, subject: NO_SUBJECT };
+    if (sight === 'session') {
       const authority = await seeSession(facts, source.identity, input['session_id']);
-      return authority === null ? notFound('session') : { ...source, authority, execution: NO_EXECUTION };
+      return authority === null ? notFound('session') : { ...source, authority, subject: NO_SUBJECT };
     }
-    const id = input['execution_id'];
-    const execution = isId('execution', id) ? await facts.execution(id as ExecutionId) : null;
-    const authority = execution === null ? null : await seeSession(facts, source.identity, execution.session);
-    return execution === null || authority === null ? notFound('execution') : { ...source, authority, execution };
+    const subject = await subjectOf(sight, input);
+    const authority = subject === null ? null : await seeSession(facts, source.identity, subject.session);
+    return subject === null || authority === null ? notFound(sight) : { ...source, authority, subject };
   };
 
   /** Step 4, as far as the operation itself asks for it; `command` is decided with the command at hand. */
   const forbids = (operation: Operation, input: Record<string, unknown>, call: Call): Problem | null => {
     const { identity, authority } = call;
+    const at = system.now();
     const uncovered = (need: typeof READ): Problem | null => {
-      const covered = coveredBy(identity, authority, need);
+      const covered = coveredBy(identity, authority, need, at);
       return covered.ok ? null : covered.problem;
     };
     switch (operation.right) {
       case 'principal':
-        return identity.kind === 'key'
+      case 'share_token':
+        return identity.kind !== 'client'
           ? null
           : problem('security_violation', 'this needs an API key', { reason: 'principal' });
+      case 'operator':
+        return identity.kind === 'key' && identity.operator
+          ? null
+          : problem('security_violation', 'this needs the key of an operator', { reason: 'operator' });
       case 'authenticated':
       case 'command':
         return null;
@@ -82,8 +109,14 @@ export const createCalls = (context: GatewayContext, onError: (error: unknown, o
         return authority.isOwner ? null : notOwner();
       case 'owner_or_self':
         return authority.isOwner || authority.caller.client_id === input['client_id'] ? null : notOwner();
+      case 'owner_or_sharer':
+        return authority.isOwner || mayShare(identity, at)
+          ? null
+          : problem('security_violation', 'no capability held may be shared', { reason: 'may_share' });
+      case 'owner_or_issuer':
+        return authority.isOwner || isIssuer(call, call.subject) ? null : notOwner();
       case 'write_or_starter': {
-        const { started_by } = call.execution.context as unknown as ExecutionContext;
+        const { started_by } = call.subject.context as unknown as ExecutionContext;
         return authority.isOwner || started_by.client_id === authority.caller.client_id ? null : uncovered(WRITE);
       }
     }
@@ -98,18 +131,32 @@ export const createCalls = (context: GatewayContext, onError: (error: unknown, o
     return problem(code, readiness.detail, { retry_after: 1 });
   };
 
+  /** A refusal leaves its trace, whichever step it comes from. */
+  const refused = (name: string, source: CallSource, what: Problem, session: SessionId | null): Problem => {
+    refusals.note(source, name, what, session);
+    return what;
+  };
+
   const authorise: Calls['authorise'] = async (name, raw, source) => {
     const operation = operationOf(name) as Operation;
     if (source.identity.kind === 'client') presence.touch(source.identity.client);
     const input = typeof raw === 'object' && raw !== null ? (raw as Record<string, unknown>) : {};
     const seen = await see(operation, input, source);
-    if (!('authority' in seen)) return { ok: false, problem: seen };
-    const forbidden = forbids(operation, input, seen as Call) ?? isClosed(operation);
-    if (forbidden !== null) return { ok: false, problem: forbidden };
+    if (!('authority' in seen)) return { ok: false, problem: refused(name, source, seen, null) };
+    const call = seen as Call;
+    const forbidden = forbids(operation, input, call) ?? isClosed(operation);
+    if (forbidden !== null) return { ok: false, problem: refused(name, source, forbidden, sessionOf(call)) };
     const checked = operation.input.safeParse(raw);
     if (!checked.success) return { ok: false, problem: invalidInput(checked.error) };
-    return { ok: true, input: checked.data, call: seen as Call };
+    return { ok: true, input: checked.data, call };
   };
+
+  /**
+   * An answer that was under way when its caller lost the right to hear of the session stays here. Who ended it oneself
+   * is told so.
+   */
+  const isTooLate = ({ right }: Operation, { identity }: CallSource): boolean =>
+    identity.kind === 'client' && facts.barred(identity.client.client_id) !== undefined && !right.startsWith('owner');
 
   /** A fault of the server: the outside hears what to do, the log hears what it was. */
   const faultOf = (error: unknown, name: string): Problem => {
@@ -130,8 +177,13 @@ export const createCalls = (context: GatewayContext, onError: (error: unknown, o
     call: async (name, raw, source) => {
       try {
         const authorised = await authorise(name, raw, source);
-        if (!authorised.ok) return refuse(authorised.problem);
-        return await handlers[name](authorised.input as never, authorised.call);
+        if (!authorised.ok) return authorised;
+        const { call, input } = authorised;
+        const run = handlers[name] as (checked: unknown, allowed: Call) => Promise<CallResult>;
+        const result = await run(input, call);
+        if (isTooLate(operationOf(name) as Operation, source))
+          return refuse(problem('unauthenticated', 'the right to this was revoked'));
+        return result.ok ? result : refuse(refused(name, source, result.problem, sessionOf(call)));
       } catch (error) {
         return refuse(faultOf(error, name));
       }

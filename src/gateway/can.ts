@@ -1,7 +1,7 @@
 import { operationNames, operationOf } from '../operations/table.ts';
 import type { Operation } from '../operations/operation.ts';
 import type { SessionState } from '../operations/sessions.ts';
-import { coveredBy, READ, WRITE, type Authority } from './authorise.ts';
+import { coveredBy, mayShare, READ, WRITE, type Authority } from './authorise.ts';
 import { needOf } from './command-handlers.ts';
 import type { GatewayContext } from './context.ts';
 import type { SessionFacts } from './facts.ts';
@@ -17,7 +17,7 @@ export interface Can {
 
 /** What is legal for a client now: its capability and the state of the session, without budgets (contract, section 3). */
 export const canView = (
-  { commands }: Pick<GatewayContext, 'commands'>,
+  { commands, system: { now } }: Pick<GatewayContext, 'commands' | 'system'>,
   identity: ClientIdentity,
   session: SessionFacts,
   { seq, status }: Pick<SessionState, 'seq' | 'status'>,
@@ -28,8 +28,9 @@ export const canView = (
     isOwner: session.owner === principal,
     caller: { principal, client_id: client.client_id },
   };
+  const at = now();
   const isOpen = status === 'active' || status === 'suspended';
-  const covers = (need: typeof READ): boolean => coveredBy(identity, authority, need).ok;
+  const covers = (need: typeof READ): boolean => coveredBy(identity, authority, need, at).ok;
   const runnable = isOpen
     ? [...commands.values()].filter(({ facts }) => covers(needOf(facts))).map(({ facts }) => facts.name)
     : [];
@@ -37,6 +38,8 @@ export const canView = (
     if (mutating && !isOpen && right !== 'owner_or_self') return false;
     switch (right) {
       case 'principal':
+      case 'share_token':
+      case 'operator':
         return false;
       case 'authenticated':
       case 'owner_or_self':
@@ -47,6 +50,10 @@ export const canView = (
         return covers(WRITE);
       case 'owner':
         return authority.isOwner;
+      // Who may share is the one who may have made shares to be ended.
+      case 'owner_or_sharer':
+      case 'owner_or_issuer':
+        return authority.isOwner || mayShare(identity, at);
       case 'write_or_starter':
         return authority.isOwner || covers(WRITE) || runnable.length > 0;
       case 'command':

@@ -1,15 +1,17 @@
 import { sessionAddress } from '../../machines/address.ts';
 import type { Need } from '../../machines/capability.ts';
-import type { CommandFacts } from '../../machines/command.ts';
+import type { Command, CommandFacts } from '../../machines/command.ts';
 import { problem, type Problem } from '../../machines/error.ts';
-import type { ExecutionId } from '../../machines/id.ts';
+import type { ExecutionId, SessionId } from '../../machines/id.ts';
 import { describeCommand } from '../commands/describe-command.ts';
+import type { CheckedInputOf } from '../operations/table.ts';
 import { coveredBy } from './authorise.ts';
 import { answer, refuse, type Call, type CallResult, type Handlers } from './call.ts';
 import type { GatewayContext } from './context.ts';
 import { envelope } from './envelope.ts';
 import { canonicalJson, invalidInput, isDeeperThan } from './input.ts';
 import { waitFor } from './long-poll.ts';
+import type { PrincipalUse } from './principal-limits.ts';
 import { sha256 } from './secrets.ts';
 import { endedView, endedViewOf, pendingView } from './views.ts';
 
@@ -24,10 +26,33 @@ const tooDeep = (): Problem =>
     errors: [{ field: 'args', expected: `at most ${MAX_DEPTH} levels` }],
   });
 
-export const needOf = ({ name, operation, resource }: CommandFacts): Need => ({ name, operation, resource });
+export const needOf = ({ name, operation, resource, risk }: CommandFacts): Need => ({
+  name,
+  operation,
+  resource,
+  risk,
+});
+
+/** What the limit across sessions counts, and what makes it a repeat. */
+const useOf = (
+  { name, resource }: CommandFacts,
+  { identity, repeatKey }: Call,
+  session: SessionId,
+  idempotencyKey: string | undefined,
+): PrincipalUse => {
+  const { principal } = identity;
+  const type = identity.kind === 'client' ? identity.client.type : 'api';
+  const repeat = idempotencyKey === undefined ? repeatKey && ['request', repeatKey] : ['key', idempotencyKey];
+  return {
+    principal,
+    command: name,
+    type: resource === 'mcp_tool' ? 'mcp_tool' : type,
+    repeatKey: repeat ? JSON.stringify([session, principal, ...repeat]) : null,
+  };
+};
 
 export const commandHandlers = (context: GatewayContext): Pick<Handlers, 'commands.list' | 'commands.execute'> => {
-  const { system, waits, facts, commands, limits } = context;
+  const { system, waits, facts, commands, limits, principalLimits, audit } = context;
   const descriptions = new Map([...commands].map(([name, command]) => [name, describeCommand(command)] as const));
 
   /** Answers for an execution that may have ended already: a repeat, or the same idempotency key. */
@@ -43,10 +68,87 @@ export const commandHandlers = (context: GatewayContext): Pick<Handlers, 'comman
     return answer(waited.ok && waited.json !== null ? endedView(waited.json) : pendingView(id));
   };
 
+  const execute = async (
+    command: Command,
+    input: CheckedInputOf<'commands.execute'>,
+    call: Call,
+  ): Promise<CallResult> => {
+    const covered = coveredBy(call.identity, call.authority, needOf(command.facts), system.now());
+    if (!covered.ok) return covered;
+    if (isDeeperThan(input.args, MAX_DEPTH)) return refuse(tooDeep());
+    const checked = await command.args.safeParseAsync(input.args);
+    if (!checked.success) return refuse(invalidInput(checked.error, ['args']));
+    const timeout = input.timeout ?? command.facts.timeout;
+    if (input.dry_run) {
+      const { name, mode, risk } = command.facts;
+      const capability_id = covered.capability.id;
+      return answer({ dry_run: true, command: name, args: checked.data, mode, risk, timeout, capability_id });
+    }
+    if (system.agents.depth().queued >= limits.queuedExecutions)
+      return refuse(problem('overloaded', `${limits.queuedExecutions} executions are queued`, { retry_after: 5 }));
+
+    const { session_id, idempotency_key, args, priority } = input;
+    const consumed = await principalLimits.consume(useOf(command.facts, call, session_id, idempotency_key));
+    if (!consumed.ok) return consumed;
+    const execution_id = system.newId('execution');
+    const reserved = system.agents.reserve(execution_id);
+    const wait = input.wait ?? (command.facts.mode === 'sync' ? SYNC_WAIT : 0);
+    const waiter = wait > 0 ? waits.open(execution_id) : null;
+    const accepted = await system.ask(
+      envelope(call, sessionAddress(session_id), {
+        type: 'session.execute',
+        caller: call.authority.caller,
+        execution_id,
+        command: command.facts,
+        args,
+        timeout_ms: timeout * 1000,
+        priority,
+        reserved,
+        // Webhooks would carry the end to who does not wait; there are none yet.
+        unattended: wait === 0,
+        idempotency:
+          idempotency_key === undefined
+            ? null
+            : {
+                key: idempotency_key,
+                body_hash: sha256(canonicalJson([command.facts.name, args, timeout, priority])),
+              },
+      }),
+    );
+    const acceptedId = accepted.ok ? (accepted.body['execution_id'] as ExecutionId) : null;
+    if (acceptedId === execution_id) consumed.accepted();
+    else {
+      consumed.refund();
+      system.agents.release(execution_id);
+      waiter?.cancel();
+      return accepted.ok ? answerKnown(acceptedId as ExecutionId, wait, call) : accepted;
+    }
+    if (waiter === null) return answer(pendingView(execution_id));
+    // It is accepted whatever comes now, so where there is no place to wait it goes on as an async one.
+    const waited = await waitFor(context, call, waiter, wait);
+    return answer(waited.ok && waited.json !== null ? endedView(waited.json) : pendingView(execution_id));
+  };
+
+  /** Those of one caller for the same reason are one record a second, with their count. */
+  const recordRefusal = ({ name, risk }: CommandFacts, { code, reason }: Problem, call: Call): void => {
+    const { caller, session } = call.authority;
+    audit.merge(
+      {
+        type: 'command_refused',
+        at: system.now(),
+        session_id: session.session_id,
+        ...caller,
+        data: { command: name, risk, code, ...(reason === undefined ? {} : { reason }) },
+      },
+      JSON.stringify([session.session_id, caller, name, code, reason]),
+    );
+  };
+
   return {
     'commands.list': async (_, { identity, authority }) => {
+      const at = system.now();
       const allowed = [...commands.values()].filter(
-        (command) => coveredBy(identity, authority, needOf(command.facts)).ok,
+        (command) => coveredBy(identity, authority, needOf(command.facts), at).ok,
       );
       return answer({ items: allowed.map(({ facts: { name } }) => descriptions.get(name)), next: null });
     },
@@ -54,54 +156,10 @@ export const commandHandlers = (context: GatewayContext): Pick<Handlers, 'comman
     'commands.execute': async (input, call) => {
       const command = commands.get(input.command);
       if (command === undefined) return refuse(problem('unknown_command', 'there is no such command'));
-      const covered = coveredBy(call.identity, call.authority, needOf(command.facts));
-      if (!covered.ok) return covered;
-      if (isDeeperThan(input.args, MAX_DEPTH)) return refuse(tooDeep());
-      const checked = await command.args.safeParseAsync(input.args);
-      if (!checked.success) return refuse(invalidInput(checked.error, ['args']));
-      const timeout = input.timeout ?? command.facts.timeout;
-      if (input.dry_run) {
-        const { name, mode, risk } = command.facts;
-        const capability_id = covered.capability.id;
-        return answer({ dry_run: true, command: name, args: checked.data, mode, risk, timeout, capability_id });
-      }
-      if (system.agents.depth().queued >= limits.queuedExecutions)
-        return refuse(problem('overloaded', `${limits.queuedExecutions} executions are queued`, { retry_after: 5 }));
-
-      const { session_id, idempotency_key, args, priority } = input;
-      const execution_id = system.newId('execution');
-      const reserved = system.agents.reserve(execution_id);
-      const wait = input.wait ?? (command.facts.mode === 'sync' ? SYNC_WAIT : 0);
-      const waiter = wait > 0 ? waits.open(execution_id) : null;
-      const accepted = await system.ask(
-        envelope(call, sessionAddress(session_id), {
-          type: 'session.execute',
-          caller: call.authority.caller,
-          execution_id,
-          command: command.facts,
-          args,
-          timeout_ms: timeout * 1000,
-          priority,
-          reserved,
-          idempotency:
-            idempotency_key === undefined
-              ? null
-              : {
-                  key: idempotency_key,
-                  body_hash: sha256(canonicalJson([command.facts.name, args, timeout, priority])),
-                },
-        }),
-      );
-      const acceptedId = accepted.ok ? (accepted.body['execution_id'] as ExecutionId) : null;
-      if (acceptedId !== execution_id) {
-        system.agents.release(execution_id);
-        waiter?.cancel();
-        return accepted.ok ? answerKnown(acceptedId as ExecutionId, wait, call) : accepted;
-      }
-      if (waiter === null) return answer(pendingView(execution_id));
-      // It is accepted whatever comes now, so where there is no place to wait it goes on as an async one.
-      const waited = await waitFor(context, call, waiter, wait);
-      return answer(waited.ok && waited.json !== null ? endedView(waited.json) : pendingView(execution_id));
+      const result = await execute(command, input, call);
+      // What was accepted is recorded with the acceptance.
+      if (!result.ok && command.facts.audit && !input.dry_run) recordRefusal(command.facts, result.problem, call);
+      return result;
     },
   };
 };

@@ -1,10 +1,14 @@
+import type { KeyStore } from '../../actors/journal.ts';
 import type { System } from '../../actors/system.ts';
 import type { ClientType, Grant } from '../../machines/capability.ts';
 import type { Command } from '../../machines/command.ts';
+import type { Audit } from './audit.ts';
 import type { Cuts } from './cuts.ts';
 import type { Facts } from './facts.ts';
 import type { GatewayLimits } from './limits.ts';
 import type { Presence } from './presence.ts';
+import type { PrincipalLimits } from './principal-limits.ts';
+import type { Refusals } from './refusals.ts';
 import type { Slots } from './slots.ts';
 import type { Waits } from './waits.ts';
 
@@ -20,6 +24,10 @@ export interface GatewayContext {
   /** What each type of client is granted. */
   readonly grants: Readonly<Record<ClientType, readonly Grant[]>>;
   readonly limits: GatewayLimits;
+  readonly principalLimits: PrincipalLimits;
+  readonly keys: KeyStore;
+  readonly audit: Pick<Audit, 'note' | 'merge'>;
+  readonly refusals: Pick<Refusals, 'note'>;
   /** Holds `artifacts/<execution>/<name>`; absolute. */
   readonly dataDirectory: string;
 }

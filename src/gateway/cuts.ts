@@ -1,6 +1,6 @@
 import { LRUCache } from 'lru-cache';
 
-/** Who wants to hear that a client's right to be connected has ended (contract, section 6, "Revocation"). */
+/** Who wants to hear that a client's or a key's right to be connected has ended (contract, section 6, "Revocation"). */
 export interface Cuts {
   /**
    * Calls once, when this client is cut; at once where it lately was, so that nobody who was let in just before slips
@@ -8,6 +8,8 @@ export interface Cuts {
    */
   on(client: string, listener: () => void): () => void;
   cut(client: string): void;
+  /** Whether it lately was cut. */
+  wasCut(client: string): boolean;
 }
 
 /** Clients that are remembered as cut, far longer than any request is on its way. */
@@ -35,5 +37,6 @@ export const createCuts = (): Cuts => {
       listeners.delete(client);
       if (own !== undefined) for (const listener of own) listener();
     },
+    wasCut: (client) => lately.has(client),
   };
 };

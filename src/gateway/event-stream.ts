@@ -16,6 +16,8 @@ export interface EventStreamOptions {
   /** The last `seq` that the reader has. */
   readonly after: number;
   readonly types: readonly string[] | undefined;
+  /** Whether the reader may have this event now; one that it may not is passed over. */
+  readonly may: (seq: number, type: string) => boolean;
   readonly sink: EventSink;
   /** Ended by itself: the cursor expired under it (the first `seq` left), the reader is gone, or a read failed. */
   readonly onEnd: (reason: 'expired' | 'stalled' | 'failed', cause?: unknown) => void;
@@ -38,7 +40,7 @@ const PAGE = 500;
  * when it has caught up so far; a slow reader therefore costs no memory.
  */
 export const followEvents = (options: EventStreamOptions): EventStream => {
-  const { reads, session, types, sink, onEnd } = options;
+  const { reads, session, types, may, sink, onEnd } = options;
   let position = options.after;
   let newest = 0;
   let until = Number.POSITIVE_INFINITY;
@@ -69,7 +71,7 @@ export const followEvents = (options: EventStreamOptions): EventStream => {
         for (const json of page.events) {
           const seq = seqOf(json);
           if (seq > until) return;
-          sink.write(seq, json);
+          if (may(seq, typeOf(json))) sink.write(seq, json);
           position = seq;
         }
         position = Math.max(position, page.next ?? page.last);
@@ -96,7 +98,7 @@ export const followEvents = (options: EventStreamOptions): EventStream => {
       if (reading !== null) return;
       if (seq !== position + 1) return catchUp();
       position = seq;
-      if (wanted !== null && !wanted.has(type)) return;
+      if ((wanted !== null && !wanted.has(type)) || !may(seq, type)) return;
       if (!sink.write(seq, json)) catchUp();
     },
     finish: () => {
@@ -113,3 +115,8 @@ const SEQ = /"seq":(\d+)/;
 
 /** The `seq` of an event's JSON: `id` alone stands before it, and an id has no quotes in it. */
 const seqOf = (json: string): number => Number(SEQ.exec(json)?.[1]);
+
+const TYPE = /"type":"(\w+)"/;
+
+/** Its type: before it there are ids and a number. */
+const typeOf = (json: string): string => TYPE.exec(json)?.[1] ?? '';

@@ -16,7 +16,7 @@ export const executionHandlers = (
   const { system, facts, waits, dataDirectory } = context;
   return {
     'executions.get': async ({ execution_id, wait = 0 }, call) => {
-      if (wait === 0 || call.execution.done) return answer(executionView(call.execution));
+      if (wait === 0 || call.subject.done) return answer(executionView(call.subject));
       const waiter = waits.open(execution_id);
       // Read after the waiter is there: an end before this line is seen here, one after it wakes the waiter.
       const stored = await facts.execution(execution_id);
@@ -46,7 +46,7 @@ export const executionHandlers = (
       ),
 
     'artifacts.get': async ({ execution_id, name }, call) => {
-      const { artifacts } = call.execution.context as unknown as ExecutionContext;
+      const { artifacts } = call.subject.context as unknown as ExecutionContext;
       const artifact = artifacts.find((each) => each.name === name);
       if (artifact === undefined) return refuse(problem('not_found', 'there is no such artifact'));
       const { bytes, sha256, media_type: mediaType } = artifact;

@@ -6,7 +6,7 @@ import type { ClientContext } from '../../machines/client.ts';
 import type { ClientId, ExecutionId, SessionId } from '../../machines/id.ts';
 import type { SessionContext } from '../../machines/session-context.ts';
 
-/** What does not change about a client while it is in its session. */
+/** What is known of a client while it is in its session: its capabilities may become fewer. */
 export type ClientFacts = Pick<
   ClientContext,
   'client_id' | 'session_id' | 'principal' | 'type' | 'token_hash' | 'capabilities'
@@ -17,7 +17,7 @@ export type SessionFacts = Pick<SessionContext, 'session_id' | 'owner' | 'root_c
 
 /**
  * Committed facts that every request needs, in bounded caches. A client that left is forgotten with the event or the cut
- * that says so, so that its token is dead for every later request.
+ * that says so, so that its token is dead for every later request; what is revoked is taken from it in the same way.
  */
 export interface Facts {
   /** A client that has not left; null for none. */
@@ -33,21 +33,64 @@ export interface Facts {
    */
   keep(since: number, client: ClientFacts, session?: SessionFacts): void;
   generation(): number;
+  /**
+   * Set where the right of this client to hear of its session was lately taken from it: what was committed before is no
+   * longer for it either, but for the words that say so.
+   */
+  barred(id: string): Barred | undefined;
   close(): void;
 }
+
+/** What a client that is barred still hears: nothing after `seq`, and of what is before it only these. */
+export interface Barred {
+  readonly seq: number;
+  /** `type/subject`, as in topics. */
+  readonly words: ReadonlySet<string>;
+}
+
+/** What the event says of whom it touches. */
+interface Revocation {
+  readonly revoked: readonly string[];
+  /** Who held one of them, and who of them has to go for it. */
+  readonly clients: readonly string[];
+  readonly cut: readonly string[];
+}
+
+/** Clients that are remembered as barred, far longer than their connections last. */
+const REMEMBERED = 10_000;
 
 export const createFacts = (system: System, size = 20_000): Facts => {
   const clients = new LRUCache<string, ClientFacts>({ max: size });
   const sessions = new LRUCache<string, SessionFacts>({ max: size });
+  const barred = new LRUCache<string, Barred>({ max: REMEMBERED });
   let generation = 0;
 
   const forgetClient = (id: string): void => {
     generation += 1;
     clients.delete(id);
   };
+  /** At once, not when the client's own actor is read again: deliveries are decided by what is at hand. */
+  const narrow = ({ revoked, clients: touched }: Revocation): void => {
+    generation += 1;
+    for (const id of touched) {
+      const known = clients.get(id);
+      if (known === undefined) continue;
+      clients.set(id, { ...known, capabilities: known.capabilities.filter((each) => !revoked.includes(each.id)) });
+    }
+  };
+  const bar = (id: string, seq: number, word: string): void => {
+    barred.set(id, { seq, words: new Set([...(barred.get(id)?.words ?? []), word]) });
+  };
   const ends = [
-    system.onEvent(({ type, subject }) => {
-      if (type === 'client_left') forgetClient(subject);
+    system.onEvent(({ type, subject, seq, json }) => {
+      if (type === 'capability_revoked') {
+        const { data } = JSON.parse(json) as { data: Revocation };
+        for (const id of data.cut) bar(id, seq, `${type}/${subject}`);
+        narrow(data);
+      } else if (type === 'client_left') {
+        if (barred.has(subject)) bar(subject, seq, `${type}/${subject}`);
+        forgetClient(subject);
+      }
     }),
     system.onCut(forgetClient),
   ];
@@ -82,6 +125,7 @@ export const createFacts = (system: System, size = 20_000): Facts => {
       if (since === generation) clients.set(client.client_id, client);
     },
     generation: () => generation,
+    barred: (id) => barred.get(id),
     close: () => {
       for (const end of ends) end();
     },

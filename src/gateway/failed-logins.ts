@@ -1,4 +1,5 @@
-import { LRUCache } from 'lru-cache';
+import { problem, type Problem } from '../../machines/error.ts';
+import { createCounters } from './counters.ts';
 
 /** Counts failed logins and unauthenticated calls by address (contract, section 6), over all bindings. */
 export interface FailedLogins {
@@ -7,27 +8,33 @@ export interface FailedLogins {
   blockedFor(address: string): number;
 }
 
-const WINDOW_MS = 60_000;
+const WINDOW_S = 60;
 /** Addresses that are remembered; an attacker with more is no worse off than one that waits. */
 const MAX_ADDRESSES = 10_000;
 
-/** At most `limit` in a minute, counted from an address's first. */
-export const createFailedLogins = (limit: number, now: () => number): FailedLogins => {
-  const windows = new LRUCache<string, { readonly since: number; count: number }>({ max: MAX_ADDRESSES });
-  const current = (address: string) => {
-    const window = windows.get(address);
-    return window !== undefined && now() - window.since < WINDOW_MS ? window : undefined;
-  };
+/** At most `limit` in a minute, counted from an address's first. `onAdd` hears of each. */
+export const createFailedLogins = (
+  limit: number,
+  now: () => number,
+  onAdd: (address: string) => void = () => {},
+): FailedLogins => {
+  const counters = createCounters({ window: WINDOW_S, max: MAX_ADDRESSES, now });
   return {
     add: (address) => {
-      const window = current(address);
-      if (window === undefined) windows.set(address, { since: now(), count: 1 });
-      else window.count += 1;
+      void counters.count(address);
+      onAdd(address);
     },
     blockedFor: (address) => {
-      const window = current(address);
-      if (window === undefined || window.count < limit) return 0;
-      return Math.max(1, Math.ceil((window.since + WINDOW_MS - now()) / 1000));
+      const { count, endsIn } = counters.peek(address);
+      return count < limit ? 0 : endsIn;
     },
   };
 };
+
+/** The 429 of an address that is blocked for so many seconds. */
+export const tooManyFailedLogins = (limit: number, retry_after: number): Problem =>
+  problem('rate_limited', 'too many failed logins', {
+    reason: 'address',
+    retry_after,
+    limit: { policy: 'address', quota: limit, window: WINDOW_S },
+  });

@@ -5,21 +5,27 @@ import type { KeyStore } from '../../actors/journal.ts';
 import type { System } from '../../actors/system.ts';
 import { DEFAULT_GRANTS, type ClientType, type Grant } from '../../machines/capability.ts';
 import type { Command } from '../../machines/command.ts';
+import { problem } from '../../machines/error.ts';
+import { NO_AUDIT, type Audit } from './audit.ts';
 import { createCalls } from './calls.ts';
 import type { GatewayContext } from './context.ts';
 import { createCuts } from './cuts.ts';
 import { createFacts } from './facts.ts';
 import { createFailedLogins } from './failed-logins.ts';
 import { createHttp } from './http.ts';
+import { createJwtVerifier, type JwtIssuer } from './jwt.ts';
 import { DEFAULT_GATEWAY_LIMITS, type GatewayLimits } from './limits.ts';
 import type { Log } from './log.ts';
+import { createLoginAudit } from './login-audit.ts';
 import { createGatewayMetrics } from './metrics.ts';
-import type { MqttAccess } from './mqtt-access.ts';
+import { addressOf, type MqttAccess } from './mqtt-access.ts';
 import { createMqttConnections, type MqttServer } from './mqtt-connections.ts';
 import { createLiveTopics } from './mqtt-live.ts';
 import { createMqttRpc } from './mqtt-rpc.ts';
 import { createPresence } from './presence.ts';
-import { createPrincipals } from './principals.ts';
+import { createPrincipalLimits, principalRateLimits, type ConfiguredRateLimits } from './principal-limits.ts';
+import { ANONYMOUS, createPrincipals } from './principals.ts';
+import { createRefusals } from './refusals.ts';
 import { createSlots } from './slots.ts';
 import { createStreams } from './streams.ts';
 import { createWaits } from './waits.ts';
@@ -47,6 +53,12 @@ export interface GatewayOptions {
   readonly limits?: Partial<GatewayLimits>;
   /** What each type of client is granted; default `DEFAULT_GRANTS`. */
   readonly grants?: Readonly<Record<ClientType, readonly Grant[]>>;
+  /** Accepted commands of one principal and command in 60 minutes; default ten times what `grants` says. */
+  readonly principalRateLimit?: ConfiguredRateLimits;
+  /** Where the gateway records what it decides by itself; default nowhere. */
+  readonly audit?: Audit;
+  /** Whose JWTs are believed; default nobody's. */
+  readonly auth?: JwtIssuer | null;
   /** Origins of pages that may call the HTTP binding; none by default. */
   readonly origins?: readonly string[];
   /** The version that the documents name. */
@@ -77,6 +89,10 @@ const IDLE_POLL_MS = 10;
 export const createGateway = async (options: GatewayOptions): Promise<Gateway> => {
   const { system, keys, commands, dataDirectory, log, version } = options;
   const limits = Object.freeze({ ...DEFAULT_GATEWAY_LIMITS, ...options.limits });
+  const { grants = DEFAULT_GRANTS } = options;
+  const now = (): number => system.now();
+  const onError = (what: string) => (error: unknown) => log.error({ err: error }, what);
+  const { audit = NO_AUDIT } = options;
   const register = options.register ?? new Registry();
   const facts = createFacts(system);
   const presence = createPresence({
@@ -88,6 +104,7 @@ export const createGateway = async (options: GatewayOptions): Promise<Gateway> =
   const cuts = createCuts();
   const slots = createSlots(limits.streams);
   const streams = createStreams(system, limits.heartbeatMs);
+  const refusals = createRefusals({ system, audit });
   const context: GatewayContext = {
     system,
     facts,
@@ -98,11 +115,16 @@ export const createGateway = async (options: GatewayOptions): Promise<Gateway> =
     commands,
     limits,
     dataDirectory,
-    grants: options.grants ?? DEFAULT_GRANTS,
+    grants,
+    principalLimits: createPrincipalLimits(principalRateLimits(grants, options.principalRateLimit), now),
+    keys,
+    audit,
+    refusals,
   };
-  const principals = createPrincipals(keys, facts);
-  const failedLogins = createFailedLogins(limits.failedLogins, () => system.now());
-  const onError = (what: string) => (error: unknown) => log.error({ err: error }, what);
+  const logins = createLoginAudit({ audit, now, onError: onError('a login could not be recorded') });
+  const jwt = options.auth ? createJwtVerifier(options.auth, { log, now }) : null;
+  const principals = createPrincipals({ keys, facts, cuts, jwt, now, onKey: logins.keyUsed });
+  const failedLogins = createFailedLogins(limits.failedLogins, now, logins.loginFailed);
   const calls = createCalls(context, (error, operation) => log.error({ err: error, operation }, 'an operation failed'));
   const connections =
     options.mqtt === undefined
@@ -125,8 +147,32 @@ export const createGateway = async (options: GatewayOptions): Promise<Gateway> =
       disconnected,
       signalOf,
       rpc: createMqttRpc({ context, calls, metrics, onError: onError('a reply could not be published') }),
+      facts,
+      cuts,
+      now,
       onFailedLogin: () => metrics.failedLogin('mqtt'),
-      onOperatorSubscribe: (principal, filter) => log.info({ principal, filter }, 'an operator subscribes'),
+      onOperatorSubscribe: async (principal, filter, address) => {
+        await audit.note({
+          type: 'operator_subscribed',
+          at: now(),
+          session_id: null,
+          principal,
+          client_id: null,
+          data: { filter, address },
+        });
+        log.info({ principal, filter }, 'an operator subscribes');
+      },
+      onRefused: (connection, operation) => {
+        const { tag } = connection;
+        const session = tag.kind === 'client' ? tag.identity.client.session_id : null;
+        const identity = tag.kind === 'client' ? tag.identity : { ...ANONYMOUS, principal: tag.principal };
+        refusals.note(
+          { identity, address: addressOf(connection) },
+          operation,
+          problem('security_violation', 'a topic beyond the rights of the client', { reason: 'topic' }),
+          session,
+        );
+      },
     });
   }
   const app = await createHttp({
@@ -172,6 +218,9 @@ export const createGateway = async (options: GatewayOptions): Promise<Gateway> =
     await closing;
     clearInterval(idle);
     clearTimeout(all);
+    // What was refused until now leaves its trace; the system is still there to take it.
+    refusals.close();
+    await audit.close();
     facts.close();
   };
   let closed: Promise<void> | null = null;

@@ -1,6 +1,7 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { problem } from '../../machines/error.ts';
 import type { CheckedInputOf } from '../operations/table.ts';
+import { mayRead } from './authorise.ts';
 import type { CallSource } from './call.ts';
 import type { Calls } from './calls.ts';
 import type { GatewayContext } from './context.ts';
@@ -22,6 +23,12 @@ export interface EventSourceOptions {
 /** How long a client that is cut may take for the events before that. */
 const LAST_WORDS_MS = 50;
 
+/** A timer waits no longer; whatever lives longer is asked at each heartbeat. */
+const LONGEST_TIMER_MS = 2 ** 31 - 1;
+
+/** What a client that is cut hears last. */
+const LAST_WORDS: ReadonlySet<string> = new Set(['capability_revoked', 'client_left']);
+
 /** Whether the caller asks for `text/event-stream`. */
 export const wantsEventStream = (request: FastifyRequest): boolean =>
   (request.headers.accept ?? '').split(',').some((range) => range.split(';')[0]?.trim() === 'text/event-stream');
@@ -29,7 +36,7 @@ export const wantsEventStream = (request: FastifyRequest): boolean =>
 /** `events.list` as a stream (HTML, section 9.2): `id` is the `seq`, `data` the event. */
 export const createEventSource = (options: EventSourceOptions) => {
   const { context, calls, streams, isAlive, onCut, onError } = options;
-  const { system, slots, cuts, presence, limits } = context;
+  const { system, facts, slots, cuts, presence, limits } = context;
 
   return async (
     request: FastifyRequest,
@@ -84,8 +91,18 @@ export const createEventSource = (options: EventSourceOptions) => {
         return isDrained;
       },
     };
+    /** Decided for each event, on what is committed now. */
+    const may = (seq: number, type: string): boolean => {
+      if (identity.kind === 'jwt') return system.now() < identity.expires_at;
+      if (identity.kind !== 'client') return true;
+      const { client_id } = identity.client;
+      const barred = facts.barred(client_id);
+      if (barred !== undefined) return seq <= barred.seq && LAST_WORDS.has(type);
+      return mayRead(facts.knownClient(client_id) ?? identity.client, system.now());
+    };
     const events = followEvents({
       reads: system.reads,
+      may,
       session: session_id,
       after,
       types,
@@ -117,6 +134,11 @@ export const createEventSource = (options: EventSourceOptions) => {
     const ends = [close, events.end, release];
     if (identity.kind === 'client')
       ends.push(presence.connect(identity.client), cuts.on(identity.client.client_id, cut));
+    if (identity.kind === 'key') ends.push(cuts.on(identity.key_id, cut));
+    if (identity.kind === 'jwt') {
+      const timer = setTimeout(cut, Math.min(identity.expires_at - system.now(), LONGEST_TIMER_MS));
+      ends.push(() => clearTimeout(timer));
+    }
     const closed = (): void => {
       for (const end of ends) end();
     };

@@ -14,14 +14,14 @@ import { OPERATION_TABLE, type OperationName } from '../operations/table.ts';
 import type { CallSource } from './call.ts';
 import type { Calls } from './calls.ts';
 import type { GatewayContext } from './context.ts';
-import type { FailedLogins } from './failed-logins.ts';
+import { tooManyFailedLogins, type FailedLogins } from './failed-logins.ts';
 import { sendProblem, sendResult } from './http-answer.ts';
 import { problemOfFastify, refuseSocket } from './http-errors.ts';
 import { createEventSource, wantsEventStream } from './http-stream.ts';
 import { addServiceRoutes, type ServiceRoutesOptions } from './http-service.ts';
 import type { Log } from './log.ts';
 import type { GatewayMetrics } from './metrics.ts';
-import type { Identity, Principals } from './principals.ts';
+import { ANONYMOUS, type Identity, type Principals } from './principals.ts';
 import type { Streams } from './streams.ts';
 
 export interface HttpOptions extends Omit<ServiceRoutesOptions, 'system'> {
@@ -98,23 +98,32 @@ export const createHttp = async (options: HttpOptions): Promise<FastifyInstance>
   await app.register(cors, {
     origin: origins.length === 0 ? false : [...origins],
     methods: [...METHODS],
-    exposedHeaders: ['location', 'retry-after', 'preference-applied', 'etag'],
+    exposedHeaders: ['location', 'retry-after', 'ratelimit', 'ratelimit-policy', 'preference-applied', 'etag'],
     maxAge: 600,
   });
   app.decorateRequest('identity', null);
 
-  /** Step 1 of the decision, before a body is read. */
-  const authenticate = async (request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply | undefined> => {
+  const countFailedLogin = ({ ip }: FastifyRequest): void => {
+    failedLogins.add(ip);
+    metrics.failedLogin('http');
+  };
+
+  /**
+   * Step 1 of the decision, before a body is read. Who brings the token of a share may come without credentials, not with
+   * wrong ones.
+   */
+  const authenticate = (operation: Operation) => async (request: FastifyRequest, reply: FastifyReply) => {
     reply.headers(API_HEADERS);
-    const token = BEARER.exec(request.headers.authorization ?? '')?.[1];
+    const { authorization } = request.headers;
+    const token = BEARER.exec(authorization ?? '')?.[1];
     const blocked = failedLogins.blockedFor(request.ip);
     // Who is known keeps in: others behind the same address must not lock it out.
     if (blocked > 0 && (token === undefined || !principals.isKnown(token)))
-      return sendProblem(reply, problem('rate_limited', 'too many failed logins', { retry_after: blocked }));
-    request.identity = token === undefined ? null : await principals.authenticate(token);
-    if (request.identity !== null) return undefined;
-    failedLogins.add(request.ip);
-    metrics.failedLogin('http');
+      return sendProblem(reply, tooManyFailedLogins(limits.failedLogins, blocked));
+    request.identity = token === undefined ? null : await principals.authenticate(token, request.ip);
+    if (request.identity !== null || (authorization === undefined && operation.right === 'share_token'))
+      return undefined;
+    countFailedLogin(request);
     return sendProblem(reply, problem('unauthenticated', 'expected Authorization: Bearer with a key or a token'));
   };
 
@@ -130,7 +139,8 @@ export const createHttp = async (options: HttpOptions): Promise<FastifyInstance>
   const sourceOf = (request: FastifyRequest, reply: FastifyReply): CallSource => {
     const { traceparent } = request.headers;
     return {
-      identity: request.identity as Identity,
+      identity: request.identity ?? ANONYMOUS,
+      address: request.ip,
       requestId: system.newId('request'),
       signal: () => {
         const controller = new AbortController();
@@ -146,7 +156,7 @@ export const createHttp = async (options: HttpOptions): Promise<FastifyInstance>
     context,
     calls,
     streams,
-    isAlive: async ({ identity }) => identity.kind === 'client' || (await principals.isCurrent(identity.key_id)),
+    isAlive: ({ identity }) => principals.isCurrent(identity),
     onCut: () => metrics.streamCut(),
     onError: (error) => log.error({ err: error }, 'an event stream failed'),
   });
@@ -169,7 +179,10 @@ export const createHttp = async (options: HttpOptions): Promise<FastifyInstance>
     }
     if (operation.http.stream && request.method === 'GET' && wantsEventStream(request))
       return eventSource(request, reply, input, source);
-    return sendResult(request, reply, operation, await calls.call(name, input, source));
+    const result = await calls.call(name, input, source);
+    // A token in the input is a login as well: guessing it is counted like any other.
+    if (operation.right === 'share_token' && !result.ok && result.problem.status === 401) countFailedLogin(request);
+    return sendResult(request, reply, operation, result);
   };
 
   const methodsByPath = new Map<string, Set<string>>();
@@ -182,7 +195,7 @@ export const createHttp = async (options: HttpOptions): Promise<FastifyInstance>
       method,
       url,
       helmet: false,
-      onRequest: authenticate,
+      onRequest: authenticate(operation),
       onResponse: (request, reply, done) => {
         metrics.answered('http', name, reply.statusCode, reply.elapsedTime / 1000);
         note(name, request, reply);

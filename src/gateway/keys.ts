@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import type { StoredKey } from '../../actors/journal.ts';
-import type { ClientId } from '../../machines/id.ts';
+import type { ClientId, ShareId } from '../../machines/id.ts';
 import { drawSecret, sha256 } from './secrets.ts';
 
 export interface NewApiKey {
@@ -22,6 +22,18 @@ export const createClientToken = (client: ClientId): { token: string; hash: stri
   const token = `${client}.${drawSecret()}`;
   return { token, hash: sha256(token) };
 };
+
+/** Draws the token of a share. */
+export const createShareToken = (share: ShareId): { token: string; hash: string } => {
+  const token = `${share}.${drawSecret()}`;
+  return { token, hash: sha256(token) };
+};
+
+const SHARE_TOKEN = /^(shr_[0-9A-Za-z]{1,40})\.[A-Za-z0-9_-]{43}$/;
+
+/** The share that a token claims to be of; null for anything else. Nothing is checked yet. */
+export const parseShareToken = (text: string): ShareId | null =>
+  (SHARE_TOKEN.exec(text)?.[1] ?? null) as ShareId | null;
 
 export type Credentials =
   | { readonly kind: 'key'; readonly id: string; readonly text: string }

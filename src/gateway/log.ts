@@ -22,8 +22,11 @@ const SECRET_FIELDS = [
   'hash',
 ];
 
-/** What looks like an API key, a client's token or a webhook's secret: masked by shape, also within messages. */
-const SECRETS = /\b((?:ark|cli)_[0-9A-Za-z]{1,40}\.|whsec_)[A-Za-z0-9_+/=-]{20,}/g;
+/** What looks like an API key, the token of a client or a share, or a webhook's secret: masked by shape, also within messages. */
+const SECRETS = /\b((?:ark|cli|shr)_[0-9A-Za-z]{1,40}\.|whsec_)[A-Za-z0-9_+/=-]{20,}/g;
+
+/** What looks like a JWT (a JSON object begins with `eyJ` in base64url). */
+const JWTS = /\beyJ[\w-]{10,}\.[\w-]+\.[\w-]*/g;
 
 const MASK = '[redacted]';
 
@@ -35,7 +38,7 @@ export const createLog = ({ level = 'info', destination }: LogOptions = {}): Log
       paths: SECRET_FIELDS.flatMap((field) => [field, `*.${field}`, `*.*.${field}`]),
       censor: MASK,
     },
-    hooks: { streamWrite: (line: string) => line.replace(SECRETS, `$1${MASK}`) },
+    hooks: { streamWrite: (line: string) => line.replace(SECRETS, `$1${MASK}`).replace(JWTS, MASK) },
   };
   return destination === undefined ? pino(options) : pino(options, destination);
 };

@@ -12,7 +12,7 @@ export type Waited =
 
 /**
  * Waits for the end of an execution as a long-poll: it takes a place, the client counts as attached meanwhile, and it ends
- * when the client is cut.
+ * when the client or the key is cut.
  */
 export const waitFor = async (
   { slots, presence, cuts }: Pick<GatewayContext, 'slots' | 'presence' | 'cuts'>,
@@ -27,16 +27,20 @@ export const waitFor = async (
   }
   let isCut = false;
   const ends = [release];
-  if (identity.kind === 'client') {
-    const onCut = (): void => {
-      isCut = true;
-      waiter.cancel();
-    };
+  const onCut = (): void => {
+    isCut = true;
+    waiter.cancel();
+  };
+  if (identity.kind === 'client')
     ends.push(cuts.on(identity.client.client_id, onCut), presence.connect(identity.client));
-  }
+  if (identity.kind === 'key') ends.push(cuts.on(identity.key_id, onCut));
   try {
     const json = await waiter.ended(seconds * 1000, signal());
-    if (isCut && json === null) return { ok: false, problem: problem('unauthenticated', 'the client has left') };
+    if (isCut && json === null)
+      return {
+        ok: false,
+        problem: problem('unauthenticated', identity.kind === 'key' ? 'the key is revoked' : 'the client has left'),
+      };
     return { ok: true, json };
   } finally {
     for (const end of ends) end();

@@ -9,6 +9,8 @@ import {
   stateTopic,
 } from '../../machines/topic.ts';
 import { mayRead } from './authorise.ts';
+import type { Cuts } from './cuts.ts';
+import type { Facts } from './facts.ts';
 import type { FailedLogins } from './failed-logins.ts';
 import type { LiveTopics } from './mqtt-live.ts';
 import type { ClientIdentity, MqttRpc } from './mqtt-rpc.ts';
@@ -18,25 +20,33 @@ import type { Identity, Principals } from './principals.ts';
 export type MqttTag =
   | {
       readonly kind: 'client';
+      /** As it logged in; its capabilities may have become fewer. */
       readonly identity: ClientIdentity;
-      /** Rights as filters (contract, section 3): what a subscription must lie within. */
-      readonly rights: readonly string[];
-      readonly eventPrefix: string | null;
-      readonly exact: ReadonlySet<string>;
+      /** Topics that are its own, whatever its capabilities. */
+      readonly own: ReadonlySet<string>;
+      readonly state: string;
+      readonly eventPrefix: string;
       readonly requests: string;
       readonly replies: string;
       /** Set when the client is cut: nothing more is delivered but the reply to the call that it may have caused. */
       cut: boolean;
     }
-  | { readonly kind: 'operator'; readonly principal: string };
+  | { readonly kind: 'operator'; readonly principal: string; readonly key_id: string };
 
 export interface MqttAccessParts {
   readonly principals: Principals;
   readonly failedLogins: FailedLogins;
   readonly live: LiveTopics;
   readonly rpc: MqttRpc;
+  readonly facts: Pick<Facts, 'knownClient' | 'barred'>;
+  readonly cuts: Pick<Cuts, 'wasCut'>;
+  /** Milliseconds since the epoch. */
+  readonly now: () => number;
   readonly onFailedLogin: () => void;
-  readonly onOperatorSubscribe: (principal: string, filter: string) => void;
+  /** Resolves when it is recorded; what cannot be recorded is refused. */
+  readonly onOperatorSubscribe: (principal: string, filter: string, address: string) => Promise<void>;
+  /** A publication or a subscription was refused. */
+  readonly onRefused: (connection: Connection<MqttTag>, operation: 'publish' | 'subscribe') => void;
   /** The signal that ends the waiting of a client's requests. */
   readonly signalOf: (connection: Connection<MqttTag>) => AbortSignal;
   readonly connected: (connection: Connection<MqttTag>) => void;
@@ -61,18 +71,15 @@ const OPERATOR_PREFIXES = [`${ROOT}/actors/`, `${ROOT}/inspect/`];
 
 const clientTag = (identity: ClientIdentity): MqttTag => {
   const { session_id, client_id } = identity.client;
-  const reads = mayRead(identity, session_id);
-  const own = [canTopic(session_id, client_id), repliesTopic(session_id, client_id)];
-  const exact = reads ? [...own, stateTopic(session_id)] : own;
-  const events = eventFilter(session_id);
+  const replies = repliesTopic(session_id, client_id);
   return {
     kind: 'client',
     identity,
-    rights: reads ? [...exact, events] : exact,
-    eventPrefix: reads ? events.slice(0, -1) : null,
-    exact: new Set(exact),
+    own: new Set([canTopic(session_id, client_id), replies]),
+    state: stateTopic(session_id),
+    eventPrefix: eventFilter(session_id).slice(0, -1),
     requests: requestsTopic(session_id, client_id),
-    replies: repliesTopic(session_id, client_id),
+    replies,
     cut: false,
   };
 };
@@ -84,12 +91,13 @@ const tagOf = ({ clientId, username }: ConnectFacts, identity: Identity): MqttTa
     const isOwn = clientId === client_id || clientId.startsWith(`${client_id}:`);
     return isOwn && username === client_id ? clientTag(identity) : null;
   }
-  const isOperator = identity.operator && clientId.startsWith('op:') && username === identity.principal;
-  return isOperator ? { kind: 'operator', principal: identity.principal } : null;
+  if (identity.kind !== 'key' || !identity.operator) return null;
+  const { principal, key_id } = identity;
+  return clientId.startsWith('op:') && username === principal ? { kind: 'operator', principal, key_id } : null;
 };
 
 /** The address without the port, which is another one with every connection: as the HTTP binding counts it. */
-const addressOf = ({ remote }: ConnectFacts): string => remote.replace(/:\d+$/, '');
+export const addressOf = ({ remote }: Pick<ConnectFacts, 'remote'>): string => remote.replace(/:\d+$/, '');
 
 export const createMqttAccess = (): MqttAccess => {
   let parts: MqttAccessParts | null = null;
@@ -101,7 +109,7 @@ export const createMqttAccess = (): MqttAccess => {
     const password = facts.password?.toString('utf8') ?? '';
     const address = addressOf(facts);
     if (failedLogins.blockedFor(address) > 0 && !principals.isKnown(password)) return { ok: false, code: UNAVAILABLE };
-    const identity = await principals.authenticate(password);
+    const identity = await principals.authenticate(password, address);
     const tag = identity === null ? null : tagOf(facts, identity);
     if (tag !== null) return { ok: true, tag };
     failedLogins.add(address);
@@ -109,28 +117,56 @@ export const createMqttAccess = (): MqttAccess => {
     return { ok: false, code: NOT_AUTHORIZED };
   };
 
+  /** Decided each time, on what is committed now. */
+  const reads = ({ client }: ClientIdentity): boolean =>
+    parts !== null && mayRead(parts.facts.knownClient(client.client_id) ?? client, parts.now());
+
+  const hears = (tag: Extract<MqttTag, { kind: 'client' }>, topic: string): boolean => {
+    if (tag.cut) return topic === tag.replies;
+    if (tag.own.has(topic)) return true;
+    const barred = parts?.facts.barred(tag.identity.client.client_id);
+    const isEvent = topic.startsWith(tag.eventPrefix);
+    if (barred !== undefined) return isEvent && barred.words.has(topic.slice(tag.eventPrefix.length));
+    return (isEvent || topic === tag.state) && reads(tag.identity);
+  };
+
+  const mayHear = (tag: Extract<MqttTag, { kind: 'client' }>, filter: string): boolean => {
+    if (tag.own.has(filter)) return true;
+    const { session_id, client_id } = tag.identity.client;
+    if (parts?.facts.barred(client_id) !== undefined || !reads(tag.identity)) return false;
+    return filter === tag.state || filterCovers(eventFilter(session_id), filter);
+  };
+
   const policy: AccessPolicy<MqttTag> = {
     persistence: false,
     connect: (facts) => (parts === null ? { ok: false, code: UNAVAILABLE } : login(facts, parts)),
     // A refused publication cannot be answered in MQTT 3.1.1; closing at least shows it.
-    publish: ({ tag }, { topic, retain }) =>
-      tag.kind === 'client' && topic === tag.requests && !retain ? 'allow' : 'disconnect',
+    publish: (connection, { topic, retain }) => {
+      const { tag } = connection;
+      if (tag.kind === 'client' && topic === tag.requests && !retain) return 'allow';
+      parts?.onRefused(connection, 'publish');
+      return 'disconnect';
+    },
     onPublish: (connection, _, payload) => {
       const { tag } = connection;
-      if (tag.kind === 'client') parts?.rpc.take(tag.identity, payload, parts.signalOf(connection));
+      if (tag.kind === 'client')
+        parts?.rpc.take(tag.identity, payload, { signal: parts.signalOf(connection), address: addressOf(connection) });
     },
-    subscribe: ({ tag }, filter) => {
-      const rights = tag.kind === 'client' ? tag.rights : OPERATOR_RIGHTS;
-      const granted = rights.some((right) => filterCovers(right, filter));
-      if (granted && tag.kind === 'operator') parts?.onOperatorSubscribe(tag.principal, filter);
-      return granted;
+    subscribe: (connection, filter) => {
+      const { tag } = connection;
+      if (parts === null) return false;
+      const granted =
+        tag.kind === 'client'
+          ? mayHear(tag, filter)
+          : OPERATOR_RIGHTS.some((right) => filterCovers(right, filter)) && !parts.cuts.wasCut(tag.key_id);
+      if (!granted) parts.onRefused(connection, 'subscribe');
+      if (!granted || tag.kind === 'client') return granted;
+      return parts.onOperatorSubscribe(tag.principal, filter, addressOf(connection)).then(() => true);
     },
     deliver: ({ tag }, topic) =>
       tag.kind === 'client'
-        ? tag.cut
-          ? topic === tag.replies
-          : (tag.eventPrefix !== null && topic.startsWith(tag.eventPrefix)) || tag.exact.has(topic)
-        : OPERATOR_PREFIXES.some((prefix) => topic.startsWith(prefix)),
+        ? hears(tag, topic)
+        : OPERATOR_PREFIXES.some((prefix) => topic.startsWith(prefix)) && parts?.cuts.wasCut(tag.key_id) === false,
     connected: (connection) => parts?.connected(connection),
     disconnected: (connection) => parts?.disconnected(connection),
     initial: async ({ tag }, filter) =>

@@ -71,8 +71,9 @@ export const createMqttConnections = (options: MqttConnectionsOptions): MqttConn
     connected: (connection) => {
       const { tag } = connection;
       if (tag.kind !== 'client') {
-        // Operators ask for nothing.
-        open.set(connection, { leave: () => {} });
+        // Operators ask for nothing. The key may be revoked already: the broker first has to know the connection.
+        const end = (): void => void setImmediate(() => server.disconnect(connection.clientId));
+        open.set(connection, { leave: cuts.on(tag.key_id, end) });
         return;
       }
       const { client } = tag.identity;

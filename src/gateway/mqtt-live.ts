@@ -46,9 +46,14 @@ export const createLiveTopics = (context: GatewayContext, onError: (error: unkno
     return entry;
   };
 
-  const canOf = async (identity: ClientIdentity, state: SessionState): Promise<string> => {
-    const session = await facts.session(identity.client.session_id);
-    return JSON.stringify(session === null ? null : canView(context, identity, session, state));
+  /** Null for who has left. */
+  const canOf = async (
+    { client: { client_id, session_id } }: ClientIdentity,
+    state: SessionState,
+  ): Promise<string | null> => {
+    const [session, client] = await Promise.all([facts.session(session_id), facts.client(client_id)]);
+    if (session === null || client === null) return null;
+    return JSON.stringify(canView(context, { kind: 'client', principal: client.principal, client }, session, state));
   };
 
   /** Publishes what is subscribed to; forgets the session when nothing is. */
@@ -63,7 +68,11 @@ export const createLiveTopics = (context: GatewayContext, onError: (error: unkno
     const state = await sessionState(context, entry.session);
     if (state === null) return;
     if (isWatched) await bus.publish(topic, JSON.stringify(state));
-    for (const [each, identity] of entry.can) await bus.publish(each, await canOf(identity, state));
+    for (const [each, identity] of entry.can) {
+      const can = await canOf(identity, state);
+      if (can === null) entry.can.delete(each);
+      else await bus.publish(each, can);
+    }
   };
 
   const again = (entry: Watched): void => {
@@ -89,7 +98,8 @@ export const createLiveTopics = (context: GatewayContext, onError: (error: unkno
       if (!isState) entry.can.set(topic, identity);
       const state = await sessionState(context, session_id);
       if (state === null) return [];
-      return [{ topic, payload: isState ? JSON.stringify(state) : await canOf(identity, state), qos: 1 }];
+      const payload = isState ? JSON.stringify(state) : await canOf(identity, state);
+      return payload === null ? [] : [{ topic, payload, qos: 1 }];
     },
     take: ({ session, type }) => {
       const entry = watched.get(session as SessionId);

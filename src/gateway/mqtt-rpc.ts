@@ -1,10 +1,10 @@
 import { problem } from '../../machines/error.ts';
 import { repliesTopic } from '../../machines/topic.ts';
 import { operationOf, type OperationName } from '../operations/table.ts';
-import type { CallResult } from './call.ts';
+import { refuse, type CallResult } from './call.ts';
 import type { Calls } from './calls.ts';
 import type { GatewayContext } from './context.ts';
-import { parseRequest, rpcError, rpcResult } from './json-rpc.ts';
+import { parseRequest, rpcError, rpcResult, type RpcRequest } from './json-rpc.ts';
 import type { GatewayMetrics } from './metrics.ts';
 import type { Identity } from './principals.ts';
 
@@ -12,40 +12,47 @@ export type ClientIdentity = Extract<Identity, { kind: 'client' }>;
 
 /** JSON-RPC over a client's `requests` and `replies` (contract, section 3). */
 export interface MqttRpc {
-  /** Takes a request; `signal` ends its waiting. The reply is published when it is there. */
-  take(identity: ClientIdentity, payload: Uint8Array, signal: AbortSignal): void;
+  /** Takes a request of a client that has logged in. The reply is published when it is there. */
+  take(identity: ClientIdentity, payload: Uint8Array, from: RequestOrigin): void;
+}
+
+export interface RequestOrigin {
+  /** Ends the waiting for an answer. */
+  readonly signal: AbortSignal;
+  readonly address: string;
 }
 
 export interface MqttRpcOptions {
-  readonly context: Pick<GatewayContext, 'system' | 'limits'>;
+  readonly context: Pick<GatewayContext, 'system' | 'limits' | 'facts'>;
   readonly calls: Calls;
   readonly metrics: GatewayMetrics;
   readonly onError: (error: unknown) => void;
 }
 
 export const createMqttRpc = ({ context, calls, metrics, onError }: MqttRpcOptions): MqttRpc => {
-  const { system, limits } = context;
+  const { system, limits, facts } = context;
   const inFlight = new Map<string, number>();
 
   const reply = ({ client }: ClientIdentity, text: string): void =>
     void system.bus.publish(repliesTopic(client.session_id, client.client_id), text, { qos: 1 }).catch(onError);
 
-  const callOf = (
-    identity: ClientIdentity,
-    method: string,
-    id: string | number,
-    params: object,
-    signal: AbortSignal,
-  ) => {
+  const callOf = async (
+    { client: { client_id } }: ClientIdentity,
+    { method, id, params }: RpcRequest,
+    { signal, address }: RequestOrigin,
+  ): Promise<CallResult> => {
     const operation = operationOf(method);
-    if (operation === null || !operation.bindings.includes('mqtt')) {
-      const refused: CallResult = { ok: false, problem: problem('method_not_found', 'there is no such operation') };
-      return Promise.resolve(refused);
-    }
-    const { client_id, session_id } = identity.client;
-    const input = operation.sight === 'session' ? { session_id, ...params } : params;
+    if (operation === null || !operation.bindings.includes('mqtt'))
+      return refuse(problem('method_not_found', 'there is no such operation'));
+    // As it is now: since it logged in its capabilities may have become fewer.
+    const client = await facts.client(client_id);
+    if (client === null) return refuse(problem('unauthenticated', 'the client is not in the session'));
+    const { session_id, principal } = client;
+    const identity: ClientIdentity = { kind: 'client', principal, client };
+    const input = operation.sight === 'session' ? { session_id, ...(params as object) } : params;
     return calls.call(method as OperationName, input, {
       identity,
+      address,
       signal: () => signal,
       requestId: system.newId('request'),
       // Text and number are different ids, so the key holds the id as JSON.
@@ -54,10 +61,10 @@ export const createMqttRpc = ({ context, calls, metrics, onError }: MqttRpcOptio
   };
 
   return {
-    take: (identity, payload, signal) => {
+    take: (identity, payload, from) => {
       const parsed = parseRequest(payload);
       if (!parsed.ok) return reply(identity, parsed.response);
-      const { id, method, params } = parsed.request;
+      const { id, method } = parsed.request;
       const { client_id } = identity.client;
       const waiting = inFlight.get(client_id) ?? 0;
       if (waiting >= limits.inFlight)
@@ -67,7 +74,7 @@ export const createMqttRpc = ({ context, calls, metrics, onError }: MqttRpcOptio
         );
       inFlight.set(client_id, waiting + 1);
       const started = performance.now();
-      void callOf(identity, method, id, params as object, signal).then((result) => {
+      void callOf(identity, parsed.request, from).then((result) => {
         const left = (inFlight.get(client_id) ?? 1) - 1;
         if (left === 0) inFlight.delete(client_id);
         else inFlight.set(client_id, left);

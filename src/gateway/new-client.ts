@@ -10,8 +10,8 @@ export interface ClientToDraw {
   readonly type: ClientType;
   readonly name: string | null;
   readonly principal: string;
-  /** What its capabilities descend from. */
-  readonly root_capability_id: CapabilityId;
+  /** What its capabilities descend from; null where it gets those of a share. */
+  readonly root_capability_id: CapabilityId | null;
 }
 
 /** Draws ids, capabilities and token of a client. The token stays here; its hash goes round the ring. */
@@ -22,7 +22,8 @@ export const drawClient = (
   const client_id = system.newId('client');
   const { token, hash } = createClientToken(client_id);
   const issued_at = timestamp(system.now());
-  const capabilities = grants[type].map(
+  const granted = root_capability_id === null ? [] : grants[type];
+  const capabilities = granted.map(
     (grant): Capability => ({
       id: system.newId('capability'),
       ...grant,

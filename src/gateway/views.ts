@@ -5,10 +5,12 @@ import { timestamp } from '../../machines/event.ts';
 import type { ExecutionContext } from '../../machines/execution.ts';
 import type { SessionId } from '../../machines/id.ts';
 import type { SessionContext } from '../../machines/session-context.ts';
+import type { ShareContext } from '../../machines/share.ts';
 import { eventFilter, stateTopic } from '../../machines/topic.ts';
 import type { Client } from '../operations/clients.ts';
 import type { Execution, ExecutionStatus } from '../operations/executions.ts';
 import type { Session } from '../operations/sessions.ts';
+import type { Share } from '../operations/shares.ts';
 
 /** Stored actors as the wire shows them: the only place that knows both. */
 
@@ -26,9 +28,23 @@ export const sessionView = ({ state, context }: StoredActor): Session => {
 };
 
 export const clientView = ({ state, context }: StoredActor): Client => {
-  const { client_id, session_id, type, name, principal, joined_at } = context as unknown as ClientContext;
+  const { client_id, session_id, type, name, principal, via_share, joined_at } = context as unknown as ClientContext;
   const status = state as Client['status'];
-  return { client_id, session_id, type, name, principal, status, joined_at: timestamp(joined_at ?? 0) };
+  return { client_id, session_id, type, name, principal, via_share, status, joined_at: timestamp(joined_at ?? 0) };
+};
+
+export const shareView = ({ state, context }: StoredActor): Share => {
+  const { share_id, session_id, title, capability, issuer, created_at } = context as unknown as ShareContext;
+  return {
+    share_id,
+    session_id,
+    label: title,
+    status: state as Share['status'],
+    capability,
+    created_by: issuer,
+    created_at: timestamp(created_at ?? 0),
+    expires_at: capability.constraints.expires_at ?? null,
+  };
 };
 
 /** Where the artifact of an execution is read. */

@@ -19,6 +19,7 @@ export const clientSchema = z
     type: clientTypeSchema,
     name: z.string().nullable(),
     principal: z.string(),
+    via_share: z.string().nullable().meta({ description: 'The share by whose token it has joined' }),
     status: z.enum(['attaching', 'attached', 'detached', 'left']),
     joined_at: z.iso.datetime({ precision: 3 }),
   })

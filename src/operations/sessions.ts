@@ -63,6 +63,26 @@ export const sessionsCreate = defineOperation({
   errors: ['security_violation', 'read_only'],
 });
 
+/** As `registrationSchema`, for who came by a share. */
+const joinedSchema = registrationSchema
+  .omit({ webhook_url: true })
+  .extend({ shared: z.literal(true) })
+  .meta({ id: 'Joined' });
+
+export const sessionsJoin = defineOperation({
+  name: 'sessions.join',
+  summary: "Joins a session by the token of a share, with credentials of one's own or without",
+  input: z
+    .strictObject({ token: z.string('the token of a share').max(200, 'the token of a share'), ...newClientFields })
+    .superRefine(checkNewClient),
+  output: joinedSchema,
+  sight: 'none',
+  right: 'share_token',
+  bindings: ['http'],
+  http: { method: 'POST', path: '/v1/join', answers: { 201: joinedSchema } },
+  errors: ['conflict', 'read_only'],
+});
+
 const sessionPageSchema = pageOf(sessionSchema);
 
 export const sessionsList = defineOperation({

@@ -1,10 +1,14 @@
 import type { z } from 'zod';
+import { auditList, auditVerify } from './audit.ts';
+import { capabilitiesList, capabilitiesRevoke } from './capabilities.ts';
 import { clientsLeave, clientsList, clientsRegister } from './clients.ts';
 import { commandsExecute, commandsList } from './commands.ts';
 import { eventsList } from './events.ts';
 import { artifactsGet, executionsCancel, executionsGet, executionsList } from './executions.ts';
 import type { Operation } from './operation.ts';
-import { sessionsClose, sessionsCreate, sessionsGet, sessionsList } from './sessions.ts';
+import { keysCreate, keysList, keysRevoke } from './keys.ts';
+import { sessionsClose, sessionsCreate, sessionsGet, sessionsJoin, sessionsList } from './sessions.ts';
+import { sharesCreate, sharesList, sharesRevoke } from './shares.ts';
 
 /** The one table of operations (contract, section 2): bindings and documents are made from it. */
 export const OPERATION_TABLE = {
@@ -12,6 +16,7 @@ export const OPERATION_TABLE = {
   'sessions.list': sessionsList,
   'sessions.get': sessionsGet,
   'sessions.close': sessionsClose,
+  'sessions.join': sessionsJoin,
   'clients.register': clientsRegister,
   'clients.list': clientsList,
   'clients.leave': clientsLeave,
@@ -22,6 +27,16 @@ export const OPERATION_TABLE = {
   'executions.cancel': executionsCancel,
   'artifacts.get': artifactsGet,
   'events.list': eventsList,
+  'shares.create': sharesCreate,
+  'shares.list': sharesList,
+  'shares.revoke': sharesRevoke,
+  'capabilities.list': capabilitiesList,
+  'capabilities.revoke': capabilitiesRevoke,
+  'audit.list': auditList,
+  'audit.verify': auditVerify,
+  'keys.create': keysCreate,
+  'keys.list': keysList,
+  'keys.revoke': keysRevoke,
 } as const;
 
 export type OperationName = keyof typeof OPERATION_TABLE;

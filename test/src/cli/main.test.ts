@@ -1,27 +1,14 @@
-import { spawn, type ChildProcess } from 'node:child_process';
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
+import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { problem } from '../../../machines/error.ts';
-import {
-  CLIENT,
-  createFakeGateway,
-  EXECUTION,
-  SESSION,
-  TOKEN,
-  until,
-  type FakeGateway,
-} from '../client/fake-gateway.ts';
+import { CLIENT, createFakeGateway, EXECUTION, SESSION, TOKEN, until } from '../client/fake-gateway.ts';
+import { closeArbor, openArbor, startArbor, type ArborContext, type StartedArbor } from './start-arbor.ts';
 
-const MAIN = resolve(import.meta.dirname, '../../../src/cli/main.ts');
-const LIMIT_MS = 20_000;
-
-interface Context {
-  gateway: FakeGateway;
+interface Context extends ArborContext {
   directory: string;
-  children: ChildProcess[];
   calls: string[];
 }
 const test = suite<Context>('arbor');
@@ -50,9 +37,9 @@ const analyze = {
 
 test.before.each(async (context) => {
   context.directory = await mkdtemp(join(tmpdir(), 'arbor-cli-'));
-  context.children = [];
+  await openArbor(context);
+  const { gateway } = context;
   const calls: string[] = (context.calls = []);
-  const gateway: FakeGateway = (context.gateway = await createFakeGateway());
   let ended: object = { status: 'running' };
   gateway.append('session_opened', { owner: 'ada' });
   gateway.handlers = {
@@ -95,39 +82,19 @@ test.before.each(async (context) => {
     },
   };
 });
-test.after.each(async ({ gateway, directory, children }) => {
-  for (const child of children) child.kill('SIGKILL');
-  await gateway.close();
-  await rm(directory, { recursive: true, force: true });
+test.after.each(async (context) => {
+  await closeArbor(context);
+  await rm(context.directory, { recursive: true, force: true });
 });
 
-interface Started {
-  readonly child: ChildProcess;
-  output(): string;
-  readonly ended: Promise<{ code: number | null; stdout: string; stderr: string }>;
-}
-
+/** Starts it in the directory of the test. */
 const start = (
-  { gateway, directory, children }: Context,
+  context: Context,
   args: readonly string[],
   env: Record<string, string> = {},
-): Started => {
-  const child = spawn(process.execPath, [MAIN, ...args], {
-    cwd: directory,
-    env: { PATH: process.env['PATH'], ARBOR_URL: gateway.http, ARBOR_TOKEN: TOKEN, ...env },
-    stdio: ['ignore', 'pipe', 'pipe'],
-    timeout: LIMIT_MS,
-    killSignal: 'SIGKILL',
-  });
-  children.push(child);
-  let [stdout, stderr] = ['', ''];
-  child.stdout.setEncoding('utf8').on('data', (text: string) => (stdout += text));
-  child.stderr.setEncoding('utf8').on('data', (text: string) => (stderr += text));
-  return {
-    child,
-    output: () => stdout + stderr,
-    ended: new Promise((done) => child.once('close', (code) => done({ code, stdout, stderr }))),
-  };
+): StartedArbor & { output(): string } => {
+  const started = startArbor(context, args, { env, cwd: context.directory });
+  return { ...started, output: () => started.stdout() + started.stderr() };
 };
 
 test('run: progress, output, result, 0, and the session made for it is closed', async (context) => {

@@ -1,7 +1,7 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { ProblemError, problem } from '../../../machines/error.ts';
-import { connect } from '../../../src/client/connect.ts';
+import { connect, joinSession } from '../../../src/client/connect.ts';
 import { CLIENT, createFakeGateway, EXECUTION, SESSION, TOKEN, until, type FakeGateway } from './fake-gateway.ts';
 
 const test = suite<{ gateway: FakeGateway }>('connect');
@@ -42,6 +42,31 @@ test('without a session it makes one, with a session it registers there', async 
   assert.is((await connect(options)).client_id, CLIENT);
   await connect({ ...options, session: SESSION, client: { type: 'web', name: 'page' } });
   assert.equal(made, [{ type: 'api' }, [SESSION, { type: 'web', name: 'page' }]]);
+});
+
+test('joins by a share, with credentials of its own or none, and is that client from then on', async ({ gateway }) => {
+  const joins: unknown[] = [];
+  const left: string[] = [];
+  const { webhook_url: _, ...joined } = registration;
+  gateway.handlers = {
+    'sessions.join': ({ token, client }, bearer) => {
+      joins.push([token, client, bearer]);
+      return { ...joined, capabilities: [{ id: 'cap_1' }], shared: true };
+    },
+    'clients.leave': ({ client_id }, bearer) => (left.push(client_id, bearer), { client_id, status: 'left' }),
+  };
+  const session = await joinSession({ url: gateway.http, share: 'shr_1.secret' });
+  await joinSession({ url: gateway.http, share: 'shr_1.secret', token: 'mine', client: { type: 'web', name: 'page' } });
+  assert.equal(joins, [
+    ['shr_1.secret', { type: 'api' }, ''],
+    ['shr_1.secret', { type: 'web', name: 'page' }, 'mine'],
+  ]);
+  assert.equal(
+    session.capabilities.map(({ id }) => id),
+    ['cap_1'],
+  );
+  await session.leave();
+  assert.equal(left, [CLIENT, TOKEN]);
 });
 
 test('runs a command to its end, over as many long-polls as that takes', async ({ gateway }) => {

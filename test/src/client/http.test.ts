@@ -65,6 +65,20 @@ test('a wrong token is unauthenticated', async ({ gateway }) => {
   assert.is((await rejection(client.sessions.list())).problem.code, 'unauthenticated');
 });
 
+test('without a token no credentials are sent', async ({ gateway }) => {
+  const seen: (string | undefined)[] = [];
+  const client = createHttpClient({
+    url: gateway.http,
+    token: null,
+    fetch: (url, init) => {
+      seen.push(new Headers(init.headers).get('authorization') ?? undefined);
+      return fetch(url, init);
+    },
+  });
+  assert.is((await rejection(client.sessions.list())).problem.code, 'unauthenticated');
+  assert.equal(seen, [undefined]);
+});
+
 test('the code of a newer server is kept', async ({ gateway }) => {
   gateway.handlers = {
     'sessions.list': () => {

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import { DEFAULT_GRANTS } from '../../../machines/capability.ts';
 import { ConfigError } from '../../../src/config/config-error.ts';
 import { loadConfig, type Config, type ConfigSources } from '../../../src/config/config.ts';
 
@@ -203,6 +204,126 @@ test('a file that throws, does not parse or exports nothing is named', async () 
   ]) {
     const error = await failure(place({ 'arbor.config.mjs': text }));
     assert.match(error.message, 'arbor.config.mjs');
+  }
+});
+
+test('the policy of the contract holds unless a file says otherwise, type by type', async () => {
+  const { grants, principalRateLimit } = await load(place());
+  assert.equal(grants, DEFAULT_GRANTS);
+  assert.equal(
+    grants.cli.map(({ constraints }) => constraints),
+    [{ rate_limit: 1_000 }, { rate_limit: 100 }],
+  );
+  assert.equal(grants.web[0]?.constraints, { rate_limit: 500, max_concurrent: 10 });
+  assert.equal(grants.api[0]?.constraints, { rate_limit: 10_000, require_webhook: true });
+  assert.equal(principalRateLimit, {});
+  const replaced = await load(
+    withFile(`{ policy: {
+      web: [{ resource_type: 'web_operations', operations: ['read'], constraints: { max_risk: 'low', rate_limit: 5 } }],
+      principal_rate_limit: { web: 7 },
+    } }`),
+  );
+  assert.equal(replaced.grants, {
+    ...DEFAULT_GRANTS,
+    web: [
+      {
+        resource_type: 'web_operations',
+        operations: ['read'],
+        scope: ['*'],
+        constraints: { max_risk: 'low', rate_limit: 5 },
+      },
+    ],
+  });
+  assert.equal(replaced.principalRateLimit, { web: 7 });
+});
+
+const grant = (more: string): string =>
+  `{ policy: { cli: [{ resource_type: 'cli_operations', operations: ['read'], ${more} }] } }`;
+
+test('a policy that is wrong anywhere is named, whatever is wrong with it', async () => {
+  const cases: [string, string, string][] = [
+    [grant(`constraints: { rate_limits: 5 }`), 'policy.cli.0.constraints.rate_limits', 'is no field'],
+    [grant(`constraints: { rate_limit: 0 }`), 'policy.cli.0.constraints.rate_limit', 'expected'],
+    [grant(`constraints: { rate_limit: '5' }`), 'policy.cli.0.constraints.rate_limit', 'expected number'],
+    [grant(`constraints: { max_risk: 'huge' }`), 'policy.cli.0.constraints.max_risk', 'expected one of'],
+    [grant(`constraints: { expires_at: 'soon' }`), 'policy.cli.0.constraints.expires_at', 'expected'],
+    [grant(`scope: []`), 'policy.cli.0.scope', 'expected at least one pattern'],
+    [grant(`scope: ['a*b']`), 'policy.cli.0.scope.0', 'expected a name, or the beginning of names and *'],
+    [grant(`scop: ['*']`), 'policy.cli.0.scop', 'is no field; expected only'],
+    [`{ policy: { cli: [] } }`, 'policy.cli', 'expected at least one grant'],
+    [`{ policy: { cli: [{ resource_type: 'cli', operations: ['read'] }] } }`, 'policy.cli.0.resource_type', 'expected'],
+    [`{ policy: { api: [{ resource_type: 'mcp_tool', operations: [] }] } }`, 'policy.api.0.operations', 'expected'],
+    [`{ policy: { fax: [] } }`, 'policy.fax', 'is no field; expected only cli, web, api, principal_rate_limit'],
+    [`{ policy: { principal_rate_limit: { cli: 0 } } }`, 'policy.principal_rate_limit.cli', 'expected a whole number'],
+    [`{ policy: { principal_rate_limit: { all: 1 } } }`, 'policy.principal_rate_limit.all', 'is no field'],
+  ];
+  for (const [config, field, said] of cases) {
+    const { field: named, message } = await failure(withFile(config));
+    assert.is(named, field, config);
+    assert.ok(message.startsWith(`${field} in arbor.config.js: ${said}`), message);
+  }
+});
+
+const KEYS = `{"keys":[{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo","kid":"a"}]}`;
+const ISSUER = `issuer: 'https://login.example', audience: 'arbor'`;
+
+test('an issuer of JWTs has its keys at an address or in a file, and defaults for the rest', async () => {
+  assert.is((await load(place())).auth, null);
+  const { auth } = await load(withFile(`{ auth: { ${ISSUER}, jwks_uri: 'https://login.example/keys' } }`));
+  assert.equal(auth, {
+    issuer: 'https://login.example',
+    audience: ['arbor'],
+    algorithms: ['EdDSA', 'ES256', 'RS256', 'PS256'],
+    keys: { uri: 'https://login.example/keys' },
+    clockTolerance: 5,
+    maxAge: null,
+  });
+  const cwd = place({
+    'keys.json': KEYS,
+    'arbor.config.js': `export default { auth: { issuer: 'i', audience: ['a', 'b'], jwks: 'keys.json',
+      algorithms: ['ES512'], clock_tolerance: 0, max_age: 60 } };`,
+  });
+  const more = (await load(place(), { flags: { config: join(cwd, 'arbor.config.js') } })).auth;
+  assert.equal([more?.audience, more?.algorithms, more?.clockTolerance, more?.maxAge], [['a', 'b'], ['ES512'], 0, 60]);
+  assert.equal(more?.keys, { set: JSON.parse(KEYS) });
+});
+
+test('an issuer that could not be believed is named', async () => {
+  const uri = `jwks_uri: 'https://login.example/keys'`;
+  const cases: [string, string][] = [
+    [ISSUER, 'auth.jwks_uri'],
+    [`${ISSUER}, ${uri}, jwks: 'keys.json'`, 'auth.jwks_uri'],
+    [`${ISSUER}, jwks_uri: 'http://login.example/keys'`, 'auth.jwks_uri'],
+    [`${ISSUER}, jwks_uri: 'https://me:secret@login.example/keys'`, 'auth.jwks_uri'],
+    [`${ISSUER}, jwks_uri: 'keys'`, 'auth.jwks_uri'],
+    [`${ISSUER}, jwks: 'absent.json'`, 'auth.jwks'],
+    [`${ISSUER}, jwks: 'text.json'`, 'auth.jwks'],
+    [`${ISSUER}, jwks: 'private.json'`, 'auth.jwks'],
+    [`${ISSUER}, jwks: 'secret.json'`, 'auth.jwks'],
+    [`${ISSUER}, jwks: 'empty.json'`, 'auth.jwks'],
+    [`audience: 'a', ${uri}`, 'auth.issuer'],
+    [`issuer: 'i', ${uri}`, 'auth.audience'],
+    [`issuer: 'i', audience: [], ${uri}`, 'auth.audience'],
+    [`${ISSUER}, ${uri}, algorithms: ['HS256']`, 'auth.algorithms.0'],
+    [`${ISSUER}, ${uri}, algorithms: ['none']`, 'auth.algorithms.0'],
+    [`${ISSUER}, ${uri}, algorithms: []`, 'auth.algorithms'],
+    [`${ISSUER}, ${uri}, clock_tolerance: 301`, 'auth.clock_tolerance'],
+    [`${ISSUER}, ${uri}, max_age: 0`, 'auth.max_age'],
+    [`${ISSUER}, ${uri}, jwk: 'x'`, 'auth.jwk'],
+  ];
+  for (const [auth, field] of cases) {
+    const cwd = place({
+      'keys.json': KEYS,
+      'text.json': 'no JSON',
+      'private.json': KEYS.replace('"kid"', '"d":"c2VjcmV0","kid"'),
+      'secret.json': '{"keys":[{"kty":"oct","k":"c2VjcmV0"}]}',
+      'empty.json': '{"keys":[]}',
+      'arbor.config.js': `export default { auth: { ${auth} } };`,
+    });
+    const { field: named, message } = await failure(cwd);
+    assert.is(named, field, auth);
+    assert.ok(message.startsWith(`${field} in arbor.config.js: `), message);
+    assert.not.match(message, 'c2VjcmV0');
   }
 });
 

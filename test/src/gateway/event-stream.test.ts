@@ -78,6 +78,7 @@ test('has no gap and no duplicate, however reads, events and a slow reader inter
           session: 'ses_1' as never,
           after,
           types,
+          may: () => true,
           sink,
           onEnd: (reason, cause) => void failures.push([reason, cause]),
         });
@@ -125,6 +126,7 @@ test('starts to follow where it was told of nothing, and catches up where a rele
     session: 'ses_1' as never,
     after: 0,
     types: undefined,
+    may: () => true,
     sink: { write: (seq) => written.push(seq) > 0, drained: async () => true },
     onEnd: (reason) => assert.unreachable(reason),
   });
@@ -152,6 +154,7 @@ test('finishes with what it was told of, and with nothing later', async () => {
     session: 'ses_1' as never,
     after: 0,
     types: undefined,
+    may: () => true,
     sink: { write: (seq) => written.push(seq) > 0, drained: async () => true },
     onEnd: (reason) => assert.unreachable(reason),
   });
@@ -179,6 +182,7 @@ test('ends where its cursor expires under it', async () => {
     session: 'ses_1' as never,
     after: 0,
     types: undefined,
+    may: () => true,
     sink: { write: () => true, drained: async () => true },
     onEnd: (reason) => void ends.push(reason),
   });
@@ -193,7 +197,7 @@ test('ends where its cursor expires under it', async () => {
 test('ends with a read that fails, and with a reader that is gone', async () => {
   const ends: string[] = [];
   const onEnd = (reason: string): void => void ends.push(reason);
-  const common = { session: 'ses_1' as never, after: 0, types: undefined, onEnd };
+  const common = { session: 'ses_1' as never, after: 0, types: undefined, may: () => true, onEnd };
   followEvents({
     ...common,
     reads: { events: () => Promise.reject(new Error('no disk')) },

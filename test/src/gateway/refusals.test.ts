@@ -254,7 +254,10 @@ test('an address with too many failed logins is refused for a while; who is know
     for (let n = 0; n < 3; n++) isRefused(await on.call('GET', '/v1/sessions', { token: 'wrong' }), 'unauthenticated');
     const blocked = await on.call('GET', '/v1/sessions', { token: 'wrong' });
     isRefused(blocked, 'rate_limited');
-    assert.ok(Number(blocked.headers.get('retry-after')) > 0);
+    const after = blocked.headers.get('retry-after');
+    assert.ok(Number(after) > 0);
+    assert.is(blocked.headers.get('ratelimit-policy'), '"address";q=3;w=60');
+    assert.is(blocked.headers.get('ratelimit'), `"address";r=0;t=${after}`);
     assert.is((await on.call('GET', `/v1/sessions/${session_id}`, { token })).status, 200);
     on.system.advance(60_000);
     isRefused(await on.call('GET', '/v1/sessions', { token: 'wrong' }), 'unauthenticated');
