@@ -1,9 +1,9 @@
 import type { EventPage } from './reads.ts';
 
-/** The most events on a page. */
+/** The most events, actors or records on a page. */
 const PAGE_EVENTS = 1_000;
-/** The most text on a page, in UTF-16 units; one event alone may exceed it. */
-const PAGE_TEXT = 1_048_576;
+/** The most text on a page, in UTF-16 units; one event alone, or one record, may exceed it. */
+export const PAGE_TEXT = 1_048_576;
 
 export const pageLimit = (limit: number): number => Math.max(1, Math.min(Math.floor(limit), PAGE_EVENTS));
 

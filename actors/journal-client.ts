@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import { MessageChannel, Worker, type MessagePort } from 'node:worker_threads';
-import { StoreFailedError, type KeyStore } from './journal.ts';
+import { StoreFailedError, type Journal, type KeyStore } from './journal.ts';
 import type {
   JournalAnswers,
   JournalCall,
@@ -25,6 +25,7 @@ export interface JournalClient {
   /** A port for a shard worker, to be transferred to it. */
   connect(): MessagePort;
   readonly keys: KeyStore;
+  readonly note: Journal['note'];
   /** Closes the store and ends the thread; idempotent. */
   close(): Promise<void>;
 }
@@ -110,8 +111,9 @@ export const createJournalClient = async (options: JournalClientOptions): Promis
     keys: {
       list: () => call({ type: 'keys' }),
       find: (id) => call({ type: 'key', id }),
-      put: async (key) => void (await call({ type: 'put-key', key })),
+      put: async (key, entry) => void (await call({ type: 'put-key', key, ...(entry === undefined ? {} : { entry }) })),
     },
+    note: async (entries) => void (await call({ type: 'note', entries })),
     close: () => (closing ??= end()),
   };
 };

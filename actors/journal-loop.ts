@@ -25,6 +25,7 @@ type TurnStep = {
   readonly input: Extract<JournalInput, { type: 'turn' }>;
   readonly answer: (output: JournalOutput) => void;
 };
+type NoteStep = { readonly id: number; readonly call: Extract<JournalCall, { type: 'note' }> };
 
 /** Bytes of log that may wait while turns keep coming; above it a chunk is applied between two groups. */
 const BACKLOG_BYTES = 2 * 1024 * 1024;
@@ -36,14 +37,17 @@ const CHUNK_BYTES = 256 * 1024;
 const IDLE_MS = 25;
 /** When the tables are tried again that could not be filled. */
 const RETRY_MS = 250;
-const GROUP_TURNS = 512;
+/** The most turns, or notes, that are one transaction. */
+const GROUP_STEPS = 512;
 
 const isTurn = (step: Step | undefined): step is TurnStep =>
   step !== undefined && 'input' in step && step.input.type === 'turn';
+const isNote = (step: Step | undefined): step is NoteStep =>
+  step !== undefined && 'call' in step && step.call.type === 'note';
 
 /**
- * The group commit. Steps are served in order of arrival; turns that stand next to one another are one transaction.
- * Pure of threads: the journal thread feeds it from its ports, a simulation from its scheduler.
+ * The group commit. Steps are served in order of arrival; turns that stand next to one another are one transaction, and
+ * so are notes. Pure of threads: the journal thread feeds it from its ports, a simulation from its scheduler.
  */
 export const createJournalLoop = ({ journal, stopwatch, notify, later }: JournalLoopOptions): JournalLoop => {
   let steps: Step[] = [];
@@ -120,14 +124,16 @@ export const createJournalLoop = ({ journal, stopwatch, notify, later }: Journal
   };
 
   const calls: {
-    readonly [T in JournalCall['type']]: (call: Extract<JournalCall, { type: T }>) => Promise<JournalAnswers[T]>;
+    readonly [T in Exclude<JournalCall['type'], 'note'>]: (
+      call: Extract<JournalCall, { type: T }>,
+    ) => Promise<JournalAnswers[T]>;
   } = {
     settle,
     outbox: ({ from, to, after, limit }) => journal.outbox(from, to, after, limit),
     keys: () => journal.keys.list(),
     key: ({ id }) => journal.keys.find(id),
-    'put-key': async ({ key }) => {
-      await journal.keys.put(key);
+    'put-key': async ({ key, entry }) => {
+      await journal.keys.put(key, entry);
       return null;
     },
     close: async () => {
@@ -137,15 +143,21 @@ export const createJournalLoop = ({ journal, stopwatch, notify, later }: Journal
     },
   };
 
+  /** Serves a call, or several by one answer. */
+  const answerAll = async (ids: readonly number[], answer: () => Promise<unknown>): Promise<void> => {
+    try {
+      const value = await answer();
+      for (const id of ids) notify({ type: 'answer', id, value });
+    } catch (error) {
+      const message = error instanceof Error ? error.message : String(error);
+      for (const id of ids) notify({ type: 'refused', id, message });
+    }
+  };
+
   const serve = async (step: Exclude<Step, TurnStep>): Promise<void> => {
     if ('call' in step) {
-      try {
-        const answer = calls[step.call.type] as (call: JournalCall) => Promise<unknown>;
-        notify({ type: 'answer', id: step.id, value: await answer(step.call) });
-      } catch (error) {
-        notify({ type: 'refused', id: step.id, message: error instanceof Error ? error.message : String(error) });
-      }
-      return;
+      const answer = calls[step.call.type as keyof typeof calls] as (call: JournalCall) => Promise<unknown>;
+      return answerAll([step.id], () => answer(step.call));
     }
     const { input, answer } = step;
     if (input.type === 'claim') return claim(input.shards, answer);
@@ -170,20 +182,41 @@ export const createJournalLoop = ({ journal, stopwatch, notify, later }: Journal
     }
   };
 
+  /** Takes the steps of a kind from the head of the line, as many as make a group. */
+  const takeGroup = <S extends Step>(is: (step: Step | undefined) => step is S): S[] => {
+    const taken: S[] = [];
+    while (taken.length < GROUP_STEPS && is(steps[taken.length])) taken.push(steps[taken.length] as S);
+    if (taken.length > 0) steps = steps.slice(taken.length);
+    return taken;
+  };
+
   /** Commits the turns at the head of the line; false where there are none. */
   const commitWaiting = async (): Promise<boolean> => {
-    const turns: TurnStep[] = [];
-    while (turns.length < GROUP_TURNS && isTurn(steps[turns.length])) turns.push(steps[turns.length] as TurnStep);
+    const turns = takeGroup(isTurn);
     if (turns.length === 0) return false;
-    steps = steps.slice(turns.length);
     await commit(turns);
+    return true;
+  };
+
+  /** Records the notes at the head of the line; false where there are none. */
+  const noteWaiting = async (): Promise<boolean> => {
+    const notes = takeGroup(isNote);
+    if (notes.length === 0) return false;
+    await answerAll(
+      notes.map(({ id }) => id),
+      async () => {
+        await journal.note(notes.flatMap(({ call }) => call.entries));
+        return null;
+      },
+    );
     return true;
   };
 
   const work = async (): Promise<void> => {
     while (steps.length > 0) {
-      if (!(await commitWaiting())) await serve(steps.shift() as Exclude<Step, TurnStep>);
-      else if (backlog > BACKLOG_BYTES) await applyChunk();
+      if (await commitWaiting()) {
+        if (backlog > BACKLOG_BYTES) await applyChunk();
+      } else if (!(await noteWaiting())) await serve(steps.shift() as Exclude<Step, TurnStep>);
     }
   };
 

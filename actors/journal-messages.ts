@@ -1,4 +1,5 @@
 import type { MessagePort } from 'node:worker_threads';
+import type { AuditEntry } from '../machines/audit.ts';
 import type { Answer, Effect } from '../machines/effect.ts';
 import type { Claim, Loaded, OutMessage, StoredKey, TurnText } from './journal.ts';
 
@@ -44,7 +45,8 @@ export type JournalCall =
     }
   | { readonly type: 'keys' }
   | { readonly type: 'key'; readonly id: string }
-  | { readonly type: 'put-key'; readonly key: StoredKey }
+  | { readonly type: 'put-key'; readonly key: StoredKey; readonly entry?: AuditEntry }
+  | { readonly type: 'note'; readonly entries: readonly AuditEntry[] }
   | { readonly type: 'close' };
 
 /** What each call is answered with. */
@@ -55,6 +57,7 @@ export interface JournalAnswers {
   readonly keys: readonly StoredKey[];
   readonly key: StoredKey | null;
   readonly 'put-key': null;
+  readonly note: null;
   readonly close: null;
 }
 

@@ -1,7 +1,9 @@
 import type { DatabaseSync } from 'node:sqlite';
 import { setImmediate } from 'node:timers/promises';
+import { openAuditKey } from './audit-key.ts';
 import { type Claim, type Journal, type OutMessage, StoreFailedError, type TurnText, type Verdict } from './journal.ts';
 import { createApplier, type ShardProgress } from './sqlite-apply.ts';
+import { createAuditLog, hasAudit } from './sqlite-audit.ts';
 import {
   databaseFile,
   guarded,
@@ -25,17 +27,17 @@ const CHUNK_TEXT = 262_144;
 const CHECKPOINT_PAGES = 512;
 
 export interface SqliteJournalOptions {
-  /** Made where it is missing. Holds `journal.db`, SQLite's files beside it and `journal.lock`. */
+  /** Made where it is missing. Holds `journal.db`, SQLite's files beside it, `journal.lock` and `audit.key`. */
   readonly directory: string;
 }
 
 /**
  * The journal in one SQLite file. Its calls block their thread while they touch the disk: it wants a thread of its own.
  * Rejects with `StoreFailedError` where another process has the directory, where the file is damaged or newer than
- * this release, and where the disk takes no writes.
+ * this release, where the audit has records and its key is gone, and where the disk takes no writes.
  *
- * Durability: commits, claims and keys are synced (`synchronous = FULL`). Applying is not: losing it to a power cut
- * only brings the log rows back that it had deleted, and whatever is synced later syncs it too.
+ * Durability: commits, claims, keys and the audit are synced (`synchronous = FULL`). Applying is not: losing it to a
+ * power cut only brings the log rows back that it had deleted, and whatever is synced later syncs it too.
  */
 export const createSqliteJournal = async (options: SqliteJournalOptions): Promise<Journal> => {
   const { directory } = options;
@@ -60,6 +62,8 @@ const serve = (db: DatabaseSync, directory: string, release: () => void): Journa
   const file = databaseFile(directory);
   const tail = createLogTail(db);
   const reserve = createReserve(directory);
+  const auditKey = openAuditKey(directory, hasAudit(db));
+  const audit = createAuditLog(db, auditKey);
   const applier = createApplier(db);
   const load = createLoader(db);
   const listShards = db.prepare('SELECT shard, epoch, turn, read, sent FROM shards');
@@ -108,6 +112,7 @@ const serve = (db: DatabaseSync, directory: string, release: () => void): Journa
     const { busy } = truncateLog.get() as { busy: number };
     if (busy !== 0) throw new StoreFailedError(`the journal ${file} is being read and cannot be brought up`);
     tail.reload();
+    audit.reload();
     suspect = false;
   };
 
@@ -190,6 +195,7 @@ const serve = (db: DatabaseSync, directory: string, release: () => void): Journa
   };
 
   tail.reload();
+  audit.reload();
   readShards();
   applyUpTo(tail.lastMention(null));
   readShards();
@@ -208,8 +214,9 @@ const serve = (db: DatabaseSync, directory: string, release: () => void): Journa
     },
     commit: async (turns: readonly TurnText[]): Promise<readonly Verdict[]> => {
       checkOpen();
-      const { verdicts, accepted, ahead } = judge(turns, heads);
-      if (accepted.length > 0) write(() => tail.append(accepted));
+      const { verdicts, accepted, audit: entries, ahead } = judge(turns, heads);
+      if (entries.length > 0) write(() => audit.append(entries, (insert) => tail.append(accepted, insert)));
+      else if (accepted.length > 0) write(() => tail.append(accepted));
       for (const [shard, head] of ahead) heads.set(shard, head);
       return verdicts;
     },
@@ -224,6 +231,11 @@ const serve = (db: DatabaseSync, directory: string, release: () => void): Journa
       const rows = read(() => outbox.all(to, from, after, limit)) as unknown as OutMessage[];
       return rows.map(({ n, key, text }) => ({ n, key, text }));
     },
+    note: async (entries) => {
+      checkOpen();
+      const texts = entries.map((entry) => JSON.stringify(entry));
+      if (texts.length > 0) write(() => audit.append(texts, (insert) => transact(db, insert)));
+    },
     apply: async () => {
       checkOpen();
       const { log, checkpointed } = read(() => walState.get()) as { log: number; checkpointed: number };
@@ -233,8 +245,8 @@ const serve = (db: DatabaseSync, directory: string, release: () => void): Journa
       else applyChunk();
       return !tail.empty;
     },
-    reads: readsOver(db, file, settle),
-    keys: createSqliteKeys(db, { read, write }),
+    reads: readsOver(db, file, auditKey, settle),
+    keys: createSqliteKeys(db, audit, { read, write }),
     close: async () => {
       if (!open) return;
       open = false;

@@ -10,6 +10,8 @@ export interface ShardHead {
 export interface Judged {
   readonly verdicts: readonly Verdict[];
   readonly accepted: readonly string[];
+  /** The audit of the accepted turns, in their order. */
+  readonly audit: readonly string[];
   readonly ahead: ReadonlyMap<number, ShardHead>;
 }
 
@@ -23,13 +25,15 @@ const UNCLAIMED: ShardHead = { epoch: 0, turn: 0 };
 export const judge = (turns: readonly TurnText[], heads: ReadonlyMap<number, ShardHead>): Judged => {
   const ahead = new Map<number, ShardHead>();
   const accepted: string[] = [];
-  const verdicts = turns.map(({ shard, epoch, turn, text }): Verdict => {
+  const entries: string[] = [];
+  const verdicts = turns.map(({ shard, epoch, turn, text, audit }): Verdict => {
     const head = ahead.get(shard) ?? heads.get(shard) ?? UNCLAIMED;
     if (head.epoch === 0 || epoch !== head.epoch) return 'fenced';
     if (turn !== head.turn + 1) return 'gap';
     ahead.set(shard, { epoch, turn });
     accepted.push(text);
+    if (audit !== undefined) entries.push(...audit);
     return 'committed';
   });
-  return { verdicts, accepted, ahead };
+  return { verdicts, accepted, audit: entries, ahead };
 };

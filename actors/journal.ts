@@ -1,3 +1,4 @@
+import type { AuditEntry } from '../machines/audit.ts';
 import type { Reads } from './reads.ts';
 
 /**
@@ -12,7 +13,7 @@ export interface Journal {
   claim(shards: readonly number[]): Promise<readonly Claim[]>;
   /**
    * Makes a group of turns durable as one transaction and one fsync. The answer has one verdict a turn, in order: a
-   * refused turn leaves no trace. Rejects with `StoreFailedError` when nothing of the group is durable or its outcome
+   * refused turn leaves no trace, and the audit of an accepted one is durable with it. Rejects with `StoreFailedError` when nothing of the group is durable or its outcome
    * is unknown.
    */
   commit(turns: readonly TurnText[]): Promise<readonly Verdict[]>;
@@ -20,6 +21,11 @@ export interface Journal {
   load(session: string): Promise<Loaded>;
   /** Messages from one shard to another after `after`, at most `limit`, in order. */
   outbox(from: number, to: number, after: number, limit: number): Promise<readonly OutMessage[]>;
+  /**
+   * Records in the audit what no turn decides; durable when it resolves. Rejects with `StoreFailedError` where none of
+   * the entries is, or where that is unknown.
+   */
+  note(entries: readonly AuditEntry[]): Promise<void>;
   /**
    * Moves a bounded part of the log into the tables (architecture, "Log first, tables follow"); resolves true while
    * more remains. The caller decides when.
@@ -36,6 +42,11 @@ export interface TurnText {
   readonly epoch: number;
   readonly turn: number;
   readonly text: string;
+  /**
+   * Entries of the audit, each as JSON; absent where there are none. They travel beside the text because their chain is
+   * made at the commit, by the one writer of the journal.
+   */
+  readonly audit?: readonly string[];
 }
 
 export type Verdict = 'committed' | 'fenced' | 'gap';
@@ -90,8 +101,8 @@ export const REMEMBERED_LIMIT = 10_000;
 export interface KeyStore {
   list(): Promise<readonly StoredKey[]>;
   find(id: string): Promise<StoredKey | null>;
-  /** Durable when it resolves. */
-  put(key: StoredKey): Promise<void>;
+  /** Durable when it resolves, together with its entry in the audit where one is given. */
+  put(key: StoredKey, entry?: AuditEntry): Promise<void>;
 }
 
 export interface StoredKey {

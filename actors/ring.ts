@@ -10,7 +10,7 @@ import { anchoredClock, clockAnchor } from './clock.ts';
 import { createIdentifiers } from './identifiers.ts';
 import { createInbox, type InboxNote } from './inbox.ts';
 import { createJournalClient } from './journal-client.ts';
-import { StoreFailedError, type Claim } from './journal.ts';
+import { StoreFailedError, type Claim, type Journal, type KeyStore } from './journal.ts';
 import type { JournalNotice } from './journal-messages.ts';
 import { createMentions } from './mentions.ts';
 import { SILENT, type Observer } from './observer.ts';
@@ -23,7 +23,6 @@ import { SHARD_LIMITS } from './shard-messages.ts';
 import { createSqliteReads } from './sqlite-reads.ts';
 import { createSupervisor, type SupervisorLimits } from './supervisor.ts';
 import type { PresumedClient, ReleasedEvent, Readiness, System } from './system.ts';
-import type { KeyStore } from './journal.ts';
 
 export interface RingOptions {
   readonly bus: Bus;
@@ -47,6 +46,8 @@ export interface RingOptions {
 /** The ring with what only its owner needs. */
 export interface Ring extends System {
   readonly keys: KeyStore;
+  /** Records in the audit what no actor decides. */
+  readonly note: Journal['note'];
 }
 
 const DEFAULT_ASK_MS = 10_000;
@@ -274,6 +275,7 @@ export const createRing = async (options: RingOptions): Promise<Ring> => {
     reads,
     agents,
     keys: journal.keys,
+    note: journal.note,
     newId,
     now: clock,
     ask: (envelope, deadlineMs = DEFAULT_ASK_MS) => {

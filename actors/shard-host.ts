@@ -143,7 +143,8 @@ export const createShardHost = (options: ShardHostOptions): ShardHost => {
     const read: Record<string, number> = {};
     for (const step of steps) if (step.kind === 'input') read[step.sender] = step.n;
     const { heads, contexts } = turn.snapshots();
-    const said = turn.eventHeads.length + turn.replies.length + turn.outHeads.length + turn.effects.length;
+    const said =
+      turn.eventHeads.length + turn.replies.length + turn.outHeads.length + turn.effects.length + turn.audits.length;
     if (heads.length + said === 0 && Object.keys(read).length === 0) return;
     for (const [sender, n] of Object.entries(read)) shard.read.set(sender, n);
     shard.turn += 1;
@@ -166,7 +167,13 @@ export const createShardHost = (options: ShardHostOptions): ShardHost => {
     });
     toJournal({
       type: 'turn',
-      turn: { shard: shard.index, epoch: shard.epoch, turn: shard.turn, text },
+      turn: {
+        shard: shard.index,
+        epoch: shard.epoch,
+        turn: shard.turn,
+        text,
+        ...(turn.audits.length === 0 ? {} : { audit: turn.audits }),
+      },
       release: { replies: turn.replies, effects: turn.effects, tookMs: stopwatch() - started, inputs: steps.length },
     });
   };

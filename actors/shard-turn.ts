@@ -77,6 +77,8 @@ export const createTurnTaker = (options: TurnTakerOptions): TurnTaker => {
         return turn.event(resident, source, envelope, effect);
       case 'reply':
         return turn.reply(resident, envelope.request, effect.answer);
+      case 'audit':
+        return turn.audit(resident, envelope, effect);
       case 'remember':
         return turn.remember(resident, effect.key, JSON.stringify(effect.value));
       case 'send': {

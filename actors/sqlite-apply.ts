@@ -18,6 +18,8 @@ interface Chunk {
   readonly shards: Map<number, ShardChange>;
   readonly actors: Map<string, { shard: number; head: SnapshotHead; context: string }>;
   readonly sessions: Map<string, SessionPack>;
+  /** The key of the first actor with each alias. */
+  readonly aliases: Map<string, string>;
   /** By receiver and sender. */
   readonly outbox: Map<string, { key: string; n: number; text: string }[]>;
   readonly taken: Map<string, { receiver: number; sender: number; n: number }>;
@@ -57,6 +59,7 @@ export const createApplier = (db: DatabaseSync): Applier => {
   const addEvents = db.prepare('INSERT INTO events (session, first, last, types, text) VALUES (?, ?, ?, ?, ?)');
   const addRemembered = db.prepare('INSERT INTO remembered (session, first, last, text) VALUES (?, ?, ?, ?)');
   const dropRemembered = db.prepare('DELETE FROM remembered WHERE session = ? AND last <= ?');
+  const addAlias = db.prepare('INSERT OR IGNORE INTO aliases (alias, session, kind, id) VALUES (?, ?, ?, ?)');
   const addOut = db.prepare('INSERT INTO outbox (receiver, sender, n, key, text) VALUES (?, ?, ?, ?, ?)');
   const dropOut = db.prepare('DELETE FROM outbox WHERE receiver = ? AND sender = ? AND n <= ?');
 
@@ -92,6 +95,10 @@ export const createApplier = (db: DatabaseSync): Applier => {
         const [, version, state, done, deadline, waits, label] = head;
         putActor.run(session, kind, id, shard, version, state, done, deadline, waits, label, context);
       }
+      for (const [alias, key] of chunk.aliases) {
+        const { session, kind, id } = addressOf(key);
+        addAlias.run(alias, session, kind, id);
+      }
       for (const [session, pack] of chunk.sessions) writeSession(session, pack);
       for (const { receiver, sender, n } of chunk.taken.values()) dropOut.run(receiver, sender, n);
       for (const [pair, messages] of chunk.outbox) {
@@ -109,6 +116,7 @@ const collect = (rows: readonly LogRow[]): Chunk => {
     shards: new Map(),
     actors: new Map(),
     sessions: new Map(),
+    aliases: new Map(),
     outbox: new Map(),
     taken: new Map(),
   };
@@ -132,7 +140,10 @@ const collectTurn = (chunk: Chunk, { head, contexts, events, out, remembered }: 
     if (Number.isInteger(from)) takeUpTo(chunk, head.shard, from, n);
   }
   for (const [index, snapshot] of head.snapshots.entries()) {
-    chunk.actors.set(snapshot[0], { shard: head.shard, head: snapshot, context: contexts[index] as string });
+    const [key, , , , , , , aliases] = snapshot;
+    chunk.actors.set(key, { shard: head.shard, head: snapshot, context: contexts[index] as string });
+    // Of every snapshot, not of the last alone: an alias that was given once stays.
+    for (const alias of aliases ?? []) if (!chunk.aliases.has(alias)) chunk.aliases.set(alias, key);
   }
   for (const [index, [session, seq, type]] of head.events.entries()) {
     const pack = packOf(chunk, session);

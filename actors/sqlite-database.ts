@@ -81,16 +81,21 @@ export const openReader = (directory: string): DatabaseSync => {
   });
 };
 
+/** Makes durable which files a directory has. */
+export const syncDirectory = (directory: string): void => {
+  const handle = openSync(directory, 'r');
+  try {
+    fsyncSync(handle);
+  } finally {
+    closeSync(handle);
+  }
+};
+
 /** Makes a directory durable in its parent: a file synced inside a directory that is lost is lost too. */
 export const makeDirectory = (directory: string): void => {
   guarded(`the directory ${directory} could not be made`, () => {
     if (mkdirSync(directory, { recursive: true, mode: 0o700 }) === undefined) return;
-    const parent = openSync(path.dirname(path.resolve(directory)), 'r');
-    try {
-      fsyncSync(parent);
-    } finally {
-      closeSync(parent);
-    }
+    syncDirectory(path.dirname(path.resolve(directory)));
   });
 };
 

@@ -1,11 +1,14 @@
 import type { DatabaseSync } from 'node:sqlite';
 import type { KeyStore, StoredKey } from './journal.ts';
+import type { AuditLog } from './sqlite-audit.ts';
+import { transact } from './sqlite-database.ts';
 
 type KeyRow = Omit<StoredKey, 'operator'> & { readonly operator: number };
 
 /** The principals' keys. `run` wraps each access: it reports errors, and makes writes durable. */
 export const createSqliteKeys = (
   db: DatabaseSync,
+  audit: AuditLog,
   run: { read: <T>(work: () => T) => T; write: <T>(work: () => T) => T },
 ): KeyStore => {
   const columns = 'id, principal, operator, hash, created_at, revoked_at';
@@ -19,9 +22,19 @@ export const createSqliteKeys = (
         const row = find.get(id) as unknown as KeyRow | undefined;
         return row === undefined ? null : keyOf(row);
       }),
-    put: async (key) => {
+    put: async (key, entry) => {
       const operator = key.operator ? 1 : 0;
-      run.write(() => put.run(key.id, key.principal, operator, key.hash, key.created_at, key.revoked_at));
+      const store = (): void => void put.run(key.id, key.principal, operator, key.hash, key.created_at, key.revoked_at);
+      if (entry === undefined) return run.write(store);
+      const record = JSON.stringify(entry);
+      run.write(() =>
+        audit.append([record], (insert) =>
+          transact(db, () => {
+            store();
+            insert();
+          }),
+        ),
+      );
     },
   };
 };

@@ -24,8 +24,11 @@ interface Entry {
  */
 export interface LogTail {
   readonly empty: boolean;
-  /** Makes texts durable as one transaction: one row for most groups, further ones for large groups. */
-  append(texts: readonly string[]): void;
+  /**
+   * Makes texts durable as one transaction: one row for most groups, further ones for large groups. `beside` writes
+   * what belongs into the same transaction.
+   */
+  append(texts: readonly string[], beside?: () => void): void;
   /** The oldest rows up to about `size` of text, at least one. Empty when the tail is. */
   oldest(size: number): readonly LogRow[];
   /** Deletes rows inside the caller's transaction; {@link LogTail.forget} follows once that is committed. */
@@ -55,11 +58,15 @@ export const createLogTail = (db: DatabaseSync): LogTail => {
     get empty() {
       return entries.length === 0;
     },
-    append: (texts) => {
+    append: (texts, beside) => {
       const rows = inRows(texts).map((text) => ({ id: nextId++, text }));
       // One row needs no BEGIN and COMMIT of its own: the statement is the transaction.
-      if (rows.length === 1) for (const { id, text } of rows) insert.run(id, text);
-      else transact(db, () => rows.forEach(({ id, text }) => insert.run(id, text)));
+      if (rows.length === 1 && beside === undefined) for (const { id, text } of rows) insert.run(id, text);
+      else
+        transact(db, () => {
+          for (const { id, text } of rows) insert.run(id, text);
+          beside?.();
+        });
       for (const { id, text } of rows) {
         const keep = kept + text.length <= KEPT_TEXT;
         if (keep) kept += text.length;

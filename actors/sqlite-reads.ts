@@ -1,9 +1,11 @@
 import type { DatabaseSync, SQLInputValue, StatementSync } from 'node:sqlite';
 import { addressOf } from '../machines/address.ts';
 import type { SessionId } from '../machines/id.ts';
+import { readAuditKey } from './audit-key.ts';
 import { createPageBuilder, pageLimit } from './event-page.ts';
 import { StoreFailedError } from './journal.ts';
 import type { EventPage, Reads, StoredActor } from './reads.ts';
+import { auditReadsOver } from './sqlite-audit-reads.ts';
 import { databaseFile, guarded, openReader } from './sqlite-database.ts';
 
 /** How many packs one page of events looks at, and how much of their text it reads, before it answers with `next`. */
@@ -30,6 +32,7 @@ export interface SqliteReadsOptions {
  * open on the directory. Each read rejects with `StoreFailedError`.
  */
 export const createSqliteReads = (options: SqliteReadsOptions): Reads & { close(): void } => {
+  const key = readAuditKey(options.directory);
   const db = openReader(options.directory);
   const deadlineMs = options.deadlineMs ?? DEFAULT_DEADLINE_MS;
   let open = true;
@@ -38,7 +41,7 @@ export const createSqliteReads = (options: SqliteReadsOptions): Reads & { close(
     if (!open) throw new StoreFailedError('the reads are closed');
   };
   return {
-    ...readsOver(db, databaseFile(options.directory), settle),
+    ...readsOver(db, databaseFile(options.directory), key, settle),
     close: () => {
       if (open) db.close();
       open = false;
@@ -75,14 +78,18 @@ interface PackRow {
   readonly types: string;
 }
 
-/** The reads over any connection to the journal's file; `settle` runs before each. */
-export const readsOver = (db: DatabaseSync, file: string, settle: Settle): Reads => {
+/**
+ * The reads over any connection to the journal's file; `settle` runs before each that reads tables which follow the log.
+ * `key` checks the audit.
+ */
+export const readsOver = (db: DatabaseSync, file: string, key: Uint8Array, settle: Settle): Reads => {
   const columns = 'session, kind, id, state, done, context';
   const one = db.prepare(`SELECT ${columns} FROM actors WHERE session = ? AND kind = ? AND id = ?`);
   const page = db.prepare(
     `SELECT ${columns} FROM actors WHERE session = ? AND kind = ? AND id > ? ORDER BY id LIMIT ?`,
   );
   const byId = db.prepare(`SELECT ${columns} FROM actors WHERE id = ? AND kind = ?`);
+  const byAlias = db.prepare(`SELECT ${columns} FROM aliases JOIN actors USING (session, kind, id) WHERE alias = ?`);
   const byLabel = db.prepare(
     `SELECT ${columns} FROM actors WHERE kind = ? AND label = ? AND id > ? ORDER BY id LIMIT ?`,
   );
@@ -128,8 +135,9 @@ export const readsOver = (db: DatabaseSync, file: string, settle: Settle): Reads
   };
 
   return {
-    actor: async (key) => {
-      const { session, kind, id } = addressOf(key);
+    ...auditReadsOver(db, file, key),
+    actor: async (address) => {
+      const { session, kind, id } = addressOf(address);
       await settle(session);
       return actorsOf(one, session, kind, id)[0] ?? null;
     },
@@ -140,6 +148,11 @@ export const readsOver = (db: DatabaseSync, file: string, settle: Settle): Reads
     find: async (kind, id) => {
       await settle(id);
       return actorsOf(byId, id, kind)[0] ?? null;
+    },
+    alias: async (alias) => {
+      // The main thread knows of what is not in the tables yet by sessions and ids, not by aliases.
+      await settle(null);
+      return actorsOf(byAlias, alias)[0] ?? null;
     },
     labelled: async (kind, label, { after = '', limit }) => {
       // A change of label does not mention the old one.

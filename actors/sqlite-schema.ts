@@ -4,7 +4,7 @@ import type { DatabaseSync } from 'node:sqlite';
  * The tables, as an ordered list of steps: step n brings schema n to n + 1. A step that has been released is never
  * changed; a new one is added (contract, promise 16).
  *
- * `log` is what a commit appends; everything below it is filled from the log by `apply`. Small columns stand before
+ * `log` is what a commit appends; everything below it but `keys` and `audit` is filled from the log by `apply`. Small columns stand before
  * large ones, so that a filter does not read the pages of the text behind it.
  */
 export const MIGRATIONS: readonly string[] = [
@@ -70,6 +70,19 @@ export const MIGRATIONS: readonly string[] = [
     hash TEXT NOT NULL,
     created_at INTEGER NOT NULL,
     revoked_at INTEGER
+  ) WITHOUT ROWID;
+  `,
+  `
+  CREATE TABLE audit (
+    n INTEGER PRIMARY KEY, -- dense from 1
+    text TEXT NOT NULL,    -- JSON
+    mac TEXT NOT NULL      -- hexadecimal; what chains it to the record before
+  );
+  CREATE TABLE aliases (
+    alias TEXT PRIMARY KEY,
+    session TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    id TEXT NOT NULL
   ) WITHOUT ROWID;
   `,
 ];

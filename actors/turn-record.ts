@@ -20,7 +20,7 @@ export interface TurnHead {
   readonly remembered: readonly RememberedHead[];
 }
 
-/** `[key, machine version, state, done, deadline in ms, waits, label]` */
+/** `[key, machine version, state, done, deadline in ms, waits, label, aliases]`; without the last where there are none */
 export type SnapshotHead = readonly [
   key: string,
   version: number,
@@ -29,6 +29,7 @@ export type SnapshotHead = readonly [
   deadline: number | null,
   waits: string | null,
   label: string | null,
+  aliases?: readonly string[],
 ];
 
 /** `[session, seq, type, subject]` */

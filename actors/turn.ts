@@ -1,3 +1,4 @@
+import type { AuditEntry } from '../machines/audit.ts';
 import type { Answer, Effect } from '../machines/effect.ts';
 import { ERRORS } from '../machines/error.ts';
 import { timestamp, type Event } from '../machines/event.ts';
@@ -27,9 +28,12 @@ export interface Turn {
   readonly rememberedHeads: readonly RememberedHead[];
   readonly replies: readonly (readonly [request: string, answer: Answer])[];
   readonly effects: readonly (readonly [session: string, effect: ReleasedEffect])[];
+  /** Entries of the audit as JSON, in the order in which they were made. */
+  readonly audits: readonly string[];
   /** Call before an actor takes its message: keeps the way back. */
   touch(resident: Resident, hosted: Hosted, fresh: boolean): void;
   event(resident: Resident, source: string, envelope: Envelope, effect: Extract<Effect, { type: 'event' }>): void;
+  audit(resident: Resident, envelope: Envelope, effect: Extract<Effect, { type: 'audit' }>): void;
   /** The first answer to a request counts; a second would be a machine's mistake and is dropped. */
   reply(resident: Resident, request: RequestRef | undefined, answer: Answer): void;
   /** Answers a repeated request as the first was answered. */
@@ -56,6 +60,7 @@ export const createTurn = (at: number, sources: TurnSources): Turn => {
   const replies: (readonly [string, Answer])[] = [];
   const answered = new Set<string>();
   const effects: (readonly [string, ReleasedEffect])[] = [];
+  const audits: string[] = [];
   const before = new Map<Hosted, { readonly resident: Resident; readonly standing: Standing | null }>();
   const seqBefore = new Map<Resident, number>();
   const time = timestamp(at);
@@ -79,6 +84,7 @@ export const createTurn = (at: number, sources: TurnSources): Turn => {
     rememberedHeads,
     replies,
     effects,
+    audits,
     touch: (resident, hosted, fresh) => {
       keep(resident);
       if (!before.has(hosted)) before.set(hosted, { resident, standing: fresh ? null : hosted.standing() });
@@ -107,6 +113,18 @@ export const createTurn = (at: number, sources: TurnSources): Turn => {
       events.push(JSON.stringify(event));
       eventHeads.push([resident.session, seq, effect.event, effect.subject]);
     },
+    audit: ({ session }, envelope, effect) => {
+      const { principal, client_id } = envelope.meta ?? NOBODY;
+      const entry: AuditEntry = {
+        type: effect.audit,
+        at,
+        session_id: session,
+        principal,
+        client_id,
+        data: effect.data,
+      };
+      audits.push(JSON.stringify(entry));
+    },
     reply: (resident, request, answer) => {
       if (request === undefined || answered.has(request.id)) return;
       answered.add(request.id);
@@ -130,7 +148,7 @@ export const createTurn = (at: number, sources: TurnSources): Turn => {
         if (was !== null && was.context === now.context && was.value === now.value) continue;
         const { deadline, waits, label } = now.context;
         const done = hosted.ended();
-        heads.push([
+        const head = [
           hosted.key,
           hosted.entry.version,
           now.value,
@@ -138,7 +156,9 @@ export const createTurn = (at: number, sources: TurnSources): Turn => {
           done ? null : deadline,
           done ? null : waits,
           label,
-        ]);
+        ] as const;
+        const aliases = hosted.entry.aliases?.(now.context as never);
+        heads.push(aliases === undefined || aliases.length === 0 ? head : [...head, aliases]);
         contexts.push(JSON.stringify(now.context));
       }
       return { heads, contexts };

@@ -9,6 +9,7 @@ import * as assert from 'uvu/assert';
 import { StoreFailedError, type TurnText } from '../../actors/journal.ts';
 import { createSqliteJournal } from '../../actors/journal-sqlite.ts';
 import { createSqliteReads } from '../../actors/sqlite-reads.ts';
+import { allRecords, auditEntry, auditText } from '../contract/journal-audit.ts';
 import { allEvents, applyAll, createWriter, eventText, sessionId } from '../contract/journal-turns.ts';
 
 const SESSION = sessionId(1);
@@ -29,7 +30,8 @@ const commitForEver = async (directory: string): Promise<never> => {
   for (let group = 0; ; group++) {
     const turns: TurnText[] = [];
     for (let n = 0; n <= group % 20; n++) {
-      turns.push(writer.next({ events: [[SESSION, ++seq, TYPE, 'x'.repeat(500)]] }));
+      seq += 1;
+      turns.push(writer.next({ events: [[SESSION, seq, TYPE, 'x'.repeat(500)]], audit: [auditText(seq)] }));
     }
     const verdicts = await journal.commit(turns);
     if (verdicts.some((verdict) => verdict !== 'committed')) throw new Error(verdicts.join());
@@ -75,6 +77,7 @@ const fillDisk = async (directory: string): Promise<void> => {
     walBegunAnew: statSync(path.join(directory, 'journal.db-wal')).size < 200_000,
     refused: cause instanceof StoreFailedError && cause.cause !== undefined,
     refusedClaim: (await failure(journal.claim([2]))) instanceof StoreFailedError,
+    refusedNote: (await failure(journal.note([auditEntry(1)]))) instanceof StoreFailedError,
     // Nothing of the session was applied before the disk was full.
     loaded: (await journal.load(SESSION)).seq,
     read: (await allEvents({ reads }, SESSION, { limit: 1_000 })).length,
@@ -83,7 +86,9 @@ const fillDisk = async (directory: string): Promise<void> => {
   });
   truncateSync(filler);
   const after = await journal.commit([waiting as TurnText]);
-  say({ after, claimed: (await journal.claim([2]))[0]?.epoch });
+  await journal.note([auditEntry(2)]);
+  const { records, valid } = await journal.reads.verifyAudit();
+  say({ after, claimed: (await journal.claim([2]))[0]?.epoch, records, valid });
   reads.close();
   await journal.close();
   const again = await createSqliteJournal({ directory });
@@ -101,10 +106,11 @@ else {
 
   const test = suite('SQLite journal, crashing');
 
-  test('what a killed process said it had committed is there, dense and whole', async () => {
+  test('what a killed process said it had committed is there, dense and whole, and its audit with it', async () => {
     const target = mkdtempSync(path.join(tmpdir(), 'arbor-journal-'));
     try {
       let said = 0;
+      let head: { n: number; mac: string } | undefined;
       for (let round = 1; round <= 4; round++) {
         const child = start('commit', target);
         const exited = once(child, 'exit');
@@ -123,6 +129,13 @@ else {
           eventText(SESSION, index + 1, TYPE, 'x'.repeat(500)),
         );
         assert.equal(await allEvents(journal, SESSION, { limit: 1_000 }), expected);
+        const records = await allRecords(journal);
+        assert.equal(
+          records.map(({ n, text }) => [n, text]),
+          Array.from({ length: seq }, (_, index) => [index + 1, auditText(index + 1)]),
+        );
+        assert.is((await journal.reads.verifyAudit(head)).valid, true);
+        head = records.at(-1);
         const { claim } = await createWriter(journal, 1);
         assert.is(claim.turn, seq);
         assert.is(claim.epoch, 2 * round);
@@ -156,12 +169,13 @@ else {
         walBegunAnew: true,
         refused: true,
         refusedClaim: true,
+        refusedNote: true,
         loaded: committed,
         read: committed,
         readOther: 1,
         stillRefused: true,
       });
-      assert.equal(space, { after: ['committed'], claimed: 2 });
+      assert.equal(space, { after: ['committed'], claimed: 2, records: 1, valid: true });
       assert.is(reopened['reopened'], reopened['expected']);
     } finally {
       execFileSync('umount', ['-l', target]);

@@ -5,8 +5,10 @@ import fc from 'fast-check';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { Journal, TurnText } from '../../actors/journal.ts';
-import { createMemoryDisk, createMemoryJournal } from '../../actors/journal-memory.ts';
+import { createMemoryJournal } from '../../actors/journal-memory.ts';
+import { createMemoryDisk } from '../../actors/memory-disk.ts';
 import { createSqliteJournal } from '../../actors/journal-sqlite.ts';
+import { allRecords, auditEntry } from '../contract/journal-audit.ts';
 import {
   type ActorPart,
   allEvents,
@@ -23,6 +25,7 @@ const sessionsOf = (shard: number): number[] => [shard, shard + SHARDS.length];
 const SESSIONS = SHARDS.flatMap(sessionsOf);
 const TYPES = ['execution_queued', 'execution_started', 'execution_failed'];
 const LABELS = ['alice', 'bob'];
+const ALIASES = ['a', 'b', 'c'];
 
 const actorSpec = fc.record({
   number: fc.nat(3),
@@ -31,6 +34,7 @@ const actorSpec = fc.record({
   deadline: fc.option(fc.nat(5), { nil: undefined }),
   waits: fc.option(fc.constantFrom('run', 'place'), { nil: undefined }),
   label: fc.option(fc.constantFrom(...LABELS), { nil: undefined }),
+  aliases: fc.option(fc.uniqueArray(fc.constantFrom(...ALIASES), { minLength: 1, maxLength: 2 }), { nil: undefined }),
   context: fc.dictionary(fc.string(), fc.string(), { maxKeys: 2 }),
 });
 
@@ -43,6 +47,7 @@ const turnSpec = fc.record({
   out: fc.array(fc.constantFrom(...SHARDS), { maxLength: 3 }),
   read: fc.dictionary(fc.constantFrom(...SHARDS.map(String)), fc.nat(4), { maxKeys: 2 }),
   remembered: fc.array(fc.constantFrom('a', 'b\n', 'c'), { maxLength: 2 }),
+  audit: fc.option(fc.array(fc.string(), { minLength: 1, maxLength: 2 }), { nil: undefined }),
 });
 type TurnSpec = typeof turnSpec extends fc.Arbitrary<infer T> ? T : never;
 
@@ -58,6 +63,8 @@ const step = fc.oneof(
   { weight: 1, arbitrary: fc.record({ type: fc.constant('reopen' as const) }) },
   { weight: 1, arbitrary: fc.record({ type: fc.constant('claim' as const), shard: fc.constantFrom(...SHARDS) }) },
   { weight: 1, arbitrary: fc.record({ type: fc.constant('look' as const) }) },
+  { weight: 1, arbitrary: fc.record({ type: fc.constant('note' as const), count: fc.nat(3) }) },
+  { weight: 1, arbitrary: fc.record({ type: fc.constant('key' as const), id: fc.constantFrom('k', 'l') }) },
 );
 
 /** What shards know of themselves, enough to write turns that are dense in every number. */
@@ -81,7 +88,7 @@ const turnOf = (world: World, spec: TurnSpec): TurnText => {
   const turn = (world.turn.get(shard) ?? 0) + (fault === 'ahead' ? 2 : fault === 'again' ? 0 : 1);
   const numbers = fault === null ? world.numbers : new Map(world.numbers);
   if (fault === null) world.turn.set(shard, turn);
-  const actors = spec.actors.map(({ number: n, own, deadline, waits, label, ...rest }): ActorPart => {
+  const actors = spec.actors.map(({ number: n, own, deadline, waits, label, aliases, ...rest }): ActorPart => {
     const key = own ? sessionKey(number) : executionKey(number, number * 10 + n);
     return {
       key,
@@ -90,6 +97,7 @@ const turnOf = (world: World, spec: TurnSpec): TurnText => {
       ...(deadline === undefined ? {} : { deadline }),
       ...(waits === undefined ? {} : { waits }),
       ...(label === undefined ? {} : { label }),
+      ...(aliases === undefined ? {} : { aliases }),
     };
   });
   // One snapshot an actor and turn, as a turn has it.
@@ -100,6 +108,7 @@ const turnOf = (world: World, spec: TurnSpec): TurnText => {
     events: spec.events.map(([type, text]) => [session, bump(numbers, session), type, text] as const),
     out: spec.out.map((to) => [to, bump(numbers, `${shard} ${to}`), sessionKey(to)] as const),
     remembered: spec.remembered.map((key) => [session, key, `"${turn}"`] as const),
+    ...(spec.audit === undefined ? {} : { audit: spec.audit }),
   });
 };
 
@@ -124,9 +133,16 @@ const look = async (journal: Journal): Promise<unknown> => {
     seen.push(await journal.reads.labelled('session', label, { limit: 9, after: sessionId(1) }));
     seen.push(await journal.reads.labelled('execution', label, { limit: 100 }));
   }
+  for (const alias of ALIASES) seen.push(await journal.reads.alias(alias));
+  // Each chain has a key of its own.
+  seen.push((await allRecords(journal, 2)).map(({ n, text }) => [n, text]));
+  const { valid, records } = await journal.reads.verifyAudit();
+  seen.push([valid, records], await journal.keys.list());
   for (const from of SHARDS) for (const to of SHARDS) seen.push(await journal.outbox(from, to, 1, 3));
   return seen;
 };
+
+const KEY = { principal: 'op', operator: true, hash: 'ff', created_at: 1, revoked_at: null };
 
 const test = suite('journals compared');
 
@@ -151,7 +167,12 @@ test('SQLite and memory answer alike to any series of turns, with applies and re
         for (const next of steps) {
           if (next.type === 'claim') await claim([next.shard]);
           else if (next.type === 'apply') await sqlite.apply();
-          else if (next.type === 'look') assert.equal(await look(sqlite), await look(memory));
+          else if (next.type === 'note' || next.type === 'key') {
+            for (const journal of [sqlite, memory]) {
+              if (next.type === 'note') await journal.note(Array.from({ length: next.count }, (_, n) => auditEntry(n)));
+              else await journal.keys.put({ ...KEY, id: next.id }, auditEntry(1, 'key_created'));
+            }
+          } else if (next.type === 'look') assert.equal(await look(sqlite), await look(memory));
           else if (next.type === 'commit') {
             const turns = next.turns.map((spec) => turnOf(world, spec));
             assert.equal(await sqlite.commit(turns), await memory.commit(turns));

@@ -5,6 +5,7 @@ import { createMemoryJournal } from '../../actors/journal-memory.ts';
 import type { JournalNotice, JournalOutput } from '../../actors/journal-messages.ts';
 import { StoreFailedError } from '../../actors/journal.ts';
 import { encodeTurn } from '../../actors/turn-record.ts';
+import { auditEntry } from '../contract/journal-audit.ts';
 
 const test = suite('journal loop');
 
@@ -56,6 +57,85 @@ test('tables that cannot be filled for a while are tried again, and the store co
   }
   assert.equal(notices, ['claimed', 'released', 'failed', 'failed', 'recovered']);
   assert.is(later.length, 0, 'nothing is left to do');
+});
+
+/** A loop over a journal in memory that says what it was asked to note and to commit. */
+const started = (fails: (entries: number) => boolean = () => false) => {
+  const journal = createMemoryJournal();
+  const asked: (readonly [what: 'note' | 'commit' | 'keys', count: number])[] = [];
+  const notices: JournalNotice[] = [];
+  const loop = createJournalLoop({
+    journal: {
+      ...journal,
+      note: async (entries) => {
+        asked.push(['note', entries.length]);
+        if (fails(entries.length)) throw new StoreFailedError('no room');
+        return journal.note(entries);
+      },
+      commit: async (turns) => {
+        asked.push(['commit', turns.length]);
+        return journal.commit(turns);
+      },
+    },
+    stopwatch: () => 0,
+    notify: (notice) => void notices.push(notice),
+    later: () => {},
+  });
+  const answers = (): unknown[] =>
+    notices.flatMap((notice) => (notice.type === 'answer' || notice.type === 'refused' ? [notice] : []));
+  return { loop, journal, asked, answers };
+};
+const RELEASE = { replies: [], effects: [], tookMs: 0, inputs: 1 };
+const note = (...numbers: number[]) => ({ type: 'note', entries: numbers.map((n) => auditEntry(n)) }) as const;
+
+test('notes that stand next to one another are one transaction, each answered, and nothing overtakes', async () => {
+  const { loop, journal, asked, answers } = started();
+  const key = { id: 'k', principal: 'op', operator: true, hash: 'ff', created_at: 1, revoked_at: null };
+  loop.take({ type: 'claim', shards: [1] }, () => {});
+  loop.call(1, note(1, 2));
+  loop.call(2, note());
+  loop.call(3, note(3));
+  loop.take(
+    { type: 'turn', turn: { ...turnOf(1, 1), audit: [JSON.stringify(auditEntry(4))] }, release: RELEASE },
+    () => {},
+  );
+  loop.call(4, note(5));
+  loop.call(5, { type: 'put-key', key, entry: auditEntry(6) });
+  loop.call(6, note(7));
+  loop.wake();
+  await breathe();
+  assert.equal(asked, [
+    ['note', 3],
+    ['commit', 1],
+    ['note', 1],
+    ['note', 1],
+  ]);
+  assert.equal(
+    answers(),
+    [1, 2, 3, 4, 5, 6].map((id) => ({ type: 'answer', id, value: null })),
+  );
+  const { items } = await journal.reads.auditRecords({ after: 0, limit: 100 });
+  assert.equal(
+    items.map(({ text }) => JSON.parse(text)),
+    [1, 2, 3, 4, 5, 6, 7].map((n) => auditEntry(n)),
+  );
+});
+
+test('notes that cannot be written are each refused, and those after them are tried', async () => {
+  const { loop, journal, answers } = started((entries) => entries === 2);
+  loop.call(1, note(1));
+  loop.call(2, note(2));
+  loop.call(3, { type: 'keys' });
+  loop.call(4, note(3));
+  loop.wake();
+  await breathe();
+  assert.equal(answers(), [
+    { type: 'refused', id: 1, message: 'no room' },
+    { type: 'refused', id: 2, message: 'no room' },
+    { type: 'answer', id: 3, value: [] },
+    { type: 'answer', id: 4, value: null },
+  ]);
+  assert.is((await journal.reads.verifyAudit()).records, 1);
 });
 
 test.run();

@@ -1,7 +1,8 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { StoreFailedError } from '../../actors/journal.ts';
-import { createMemoryDisk, createMemoryJournal } from '../../actors/journal-memory.ts';
+import { createMemoryJournal } from '../../actors/journal-memory.ts';
+import { createMemoryDisk } from '../../actors/memory-disk.ts';
 import { journalContract } from '../contract/journal.ts';
 import { createWriter, sessionId } from '../contract/journal-turns.ts';
 

@@ -2,8 +2,12 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { Ring } from '../../actors/ring.ts';
 import { clientAddress, sessionAddress } from '../../machines/address.ts';
+import type { AuditEntry } from '../../machines/audit.ts';
+import type { Envelope } from '../../machines/message.ts';
 import { SILENT } from '../../actors/observer.ts';
+import { allRecords, auditEntry } from '../contract/journal-audit.ts';
 import { counterAddress } from '../support/machines.ts';
+import type { ClerkMessage } from './clerk.ts';
 import {
   askCounter,
   eventsOf,
@@ -249,5 +253,44 @@ test('a request to an actor that is not there or has ended is answered', () =>
     assert.is(code(await askCounter(ring, session, { type: 'finish' })), 'ok');
     assert.is(code(await askCounter(ring, session, { type: 'count' })), 'not_found');
   }));
+
+test('what a machine records is in the audit before anybody has its answer, and it is found by its aliases', () =>
+  withRing({ catalogue: new URL('./clerk.ts', import.meta.url).href }, async (ring) => {
+    const session = await openCounter(ring);
+    const tell = (message: ClerkMessage, envelope: Pick<Envelope, 'meta'> = {}) =>
+      ring.ask({ to: counterAddress(session), message, ...envelope });
+    const meta = { principal: 'alice', client_id: null, correlation_id: null, traceparent: null };
+    for (let n = 1; n <= 5; n++) {
+      assert.is(code(await tell({ type: 'record', what: `${n}` }, { meta })), 'ok');
+      const { text } = (await allRecords(ring))[n - 1] as { text: string };
+      const { at, ...entry } = JSON.parse(text) as AuditEntry;
+      const expected = { type: 'command_accepted', session_id: session, principal: 'alice', client_id: null };
+      assert.equal(entry, { ...expected, data: { what: `${n}` } });
+      assert.ok(Math.abs(at - ring.now()) < 20_000);
+    }
+    assert.is((await ring.reads.verifyAudit()).valid, true);
+    assert.is(await ring.reads.alias('x'), null);
+    assert.is(code(await tell({ type: 'name', what: 'x' })), 'ok');
+    assert.is((await ring.reads.alias('x'))?.session, session);
+  }));
+
+test('notes are in the audit when they resolve, also while turns are committed, and a second ring goes on from them', async () => {
+  const { directory, remove } = await temporaryDirectory();
+  const first = await startRing(directory);
+  const session = await openCounter(first);
+  const counted = Array.from({ length: 20 }, () => askCounter(first, session, { type: 'count' }));
+  await Promise.all([1, 2, 3].map((n) => first.note([auditEntry(n)])));
+  assert.is((await allRecords(first)).length, 3);
+  await Promise.all(counted);
+  const { head } = await first.reads.verifyAudit();
+  await first.close(1_000);
+  const second = await startRing(directory);
+  await second.note([auditEntry(4)]);
+  const [n, mac] = head.split(':') as [string, string];
+  const verdict = await second.reads.verifyAudit({ n: Number(n), mac });
+  assert.equal([verdict.valid, verdict.records], [true, 4]);
+  await second.close(1_000);
+  await remove();
+});
 
 test.run();

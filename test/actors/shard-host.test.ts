@@ -4,6 +4,7 @@ import * as assert from 'uvu/assert';
 import { createIdentifiers } from '../../actors/identifiers.ts';
 import { createJournalLoop } from '../../actors/journal-loop.ts';
 import { createMemoryJournal } from '../../actors/journal-memory.ts';
+import type { TurnText } from '../../actors/journal.ts';
 import type { JournalInput } from '../../actors/journal-messages.ts';
 import { shardOf } from '../../actors/placement.ts';
 import { createShardHost } from '../../actors/shard-host.ts';
@@ -12,7 +13,9 @@ import { addressKey } from '../../machines/address.ts';
 import type { Catalogue } from '../../machines/catalogue.ts';
 import type { Answer } from '../../machines/effect.ts';
 import type { Envelope } from '../../machines/message.ts';
-import { encodeTurn } from '../../actors/turn-record.ts';
+import { decodeTurns, encodeTurn } from '../../actors/turn-record.ts';
+import { allRecords } from '../contract/journal-audit.ts';
+import { catalogue as clerks, type ClerkMessage } from './clerk.ts';
 import { catalogue, counterAddress, type CounterMessage } from '../support/machines.ts';
 
 const test = suite('shard host');
@@ -32,6 +35,7 @@ const start = async (limits: Partial<ShardLimits> = {}, machines: Catalogue = ca
   const marks: (readonly [shard: number, n: number])[] = [];
   const markedAt: (readonly [shard: number, n: number])[] = [];
   const toJournal: JournalInput[] = [];
+  const turns: TurnText[] = [];
   let now = 1_000;
   const journal = createMemoryJournal();
   const loop = createJournalLoop({
@@ -55,7 +59,10 @@ const start = async (limits: Partial<ShardLimits> = {}, machines: Catalogue = ca
       },
       newEventId: () => newId('event'),
     },
-    toJournal: (input) => void toJournal.push(input),
+    toJournal: (input) => {
+      toJournal.push(input);
+      if (input.type === 'turn') turns.push(input.turn);
+    },
     toMain: () => {},
     wakeAt: () => {},
     retry: () => {},
@@ -84,7 +91,7 @@ const start = async (limits: Partial<ShardLimits> = {}, machines: Catalogue = ca
     const given = answers.get(id);
     return given?.ok === true ? given.body : given?.problem.code;
   };
-  return { host, settle, input, answer, markedAt, journal, advance: (ms: number) => void (now += ms) };
+  return { host, settle, input, answer, markedAt, journal, turns, advance: (ms: number) => void (now += ms) };
 };
 /** Opens a counter in a session that exists already or is not kept by its own machine. */
 const OPEN = { type: 'open' } as const;
@@ -223,6 +230,69 @@ test('a deadline that only sends is recorded: what it sent has a number', async 
     (await journal.outbox(SHARD, shardOf(other), 0, 10)).map(({ n }) => n),
     [1],
   );
+});
+
+/** A shard with one clerk, which is open; `say` queues a message for it. */
+const withClerk = async () => {
+  const started = await start({}, clerks);
+  const session = sessionOfShard();
+  const say = (type: ClerkMessage['type'], what: string, more: Partial<Envelope> = {}): void =>
+    started.host.inputs([started.input(session, { type, what } satisfies ClerkMessage as never, 'main', more)]);
+  started.host.inputs([started.input(session, OPEN, 'main', { fresh: true })]);
+  await started.settle();
+  return { ...started, session, say };
+};
+
+test('what a machine records is in the audit with its turn; what is undone with a turn is not', async () => {
+  const { settle, session, say, journal, turns, answer } = await withClerk();
+  const meta = { principal: 'alice', client_id: 'cli_1', correlation_id: null, traceparent: null } as const;
+  say('record', 'a', { meta });
+  say('spoil', 'b', { meta });
+  say('record', 'c');
+  await settle();
+  assert.is(answer('main 3'), 'internal');
+  const common = { type: 'command_accepted', at: 1_000, session_id: session };
+  const expected = [
+    { ...common, principal: 'alice', client_id: 'cli_1', data: { what: 'a' } },
+    { ...common, principal: null, client_id: null, data: { what: 'c' } },
+  ];
+  const records = await allRecords(journal);
+  assert.equal(
+    records.map(({ text }) => JSON.parse(text)),
+    expected,
+  );
+  assert.is(turns.length, 2, 'the opening, and the rest in one');
+  assert.not.ok('audit' in (turns[0] as TurnText), 'a turn that records nothing carries nothing');
+  assert.equal(
+    turns[1]?.audit,
+    records.map(({ text }) => text),
+  );
+});
+
+test('a deadline that only records is recorded', async () => {
+  const { settle, journal, advance } = await withClerk();
+  advance(60_000);
+  await settle();
+  assert.equal(
+    (await allRecords(journal)).map(({ text }) => (JSON.parse(text) as { data: unknown }).data),
+    [{ what: 'deadline' }],
+  );
+});
+
+test('an actor is found by the aliases that its entry gives it', async () => {
+  const { settle, session, say, journal, turns } = await withClerk();
+  for (const name of ['x', 'y']) {
+    say('name', name);
+    await settle();
+  }
+  const found = await Promise.all(['x', 'y', 'z'].map((name) => journal.reads.alias(name)));
+  const key = addressKey(counterAddress(session));
+  assert.equal(
+    found.map((actor) => actor?.key ?? null),
+    [key, key, null],
+  );
+  const given = turns.map(({ text }) => decodeTurns(text)[0]?.head.snapshots[0]?.slice(7));
+  assert.equal(given, [[], [['x']], [['y']]], 'an actor without aliases has none in its snapshot');
 });
 
 test.run();

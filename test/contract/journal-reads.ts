@@ -14,7 +14,7 @@ import {
 /** What every adapter's reads keep. Adds its tests to `test`; `withPlace` opens a journal for each. */
 export const journalReadsContract = (
   test: Test,
-  withPlace: (run: (journal: Journal) => Promise<void>) => () => Promise<void>,
+  withPlace: (run: (journal: Journal, place: { open(): Promise<Journal> }) => Promise<void>) => () => Promise<void>,
 ): void => {
   test(
     'events come in pages, in order, and `next` is null only at the end',
@@ -121,6 +121,46 @@ export const journalReadsContract = (
       await writer.commit({ actors: [{ key: sessionKey(4), label: 'bob' }] });
       assert.equal(await owned('alice', { limit: 9 }), [1, 2, 5].map(sessionId));
       assert.equal(await owned('bob', { limit: 9 }), [3, 4].map(sessionId));
+    }),
+  );
+
+  test(
+    'an actor is found by any alias it was ever given, and an alias stays with the first that has it',
+    withPlace(async (journal, place) => {
+      const writer = await createWriter(journal, 1);
+      const ids = async (from: Journal): Promise<unknown[]> => {
+        const found = await Promise.all(['a', 'b', 'c', 'd', ''].map((alias) => from.reads.alias(alias)));
+        return found.map((actor) => actor?.id ?? null);
+      };
+      assert.equal(await ids(journal), [null, null, null, null, null]);
+      const execution = { key: executionKey(2, 1), state: 'running', label: 'x', context: { n: 2 } };
+      await writer.commit({
+        actors: [
+          { key: sessionKey(1), aliases: ['a', 'b'] },
+          { ...execution, aliases: ['b', 'c'] },
+        ],
+      });
+      // In the log, not in the tables.
+      assert.equal(await journal.reads.alias('c'), {
+        key: executionKey(2, 1),
+        session: sessionId(2),
+        kind: 'execution',
+        id: executionId(1),
+        state: 'running',
+        done: false,
+        context: { n: 2 },
+      });
+      await writer.commit({ actors: [{ key: sessionKey(1), aliases: ['d'] }] });
+      await writer.commit({ actors: [{ key: sessionKey(1), done: true }] });
+      await writer.commit({ actors: [{ key: sessionKey(3), aliases: ['a', 'd'] }] });
+      const expected = [sessionId(1), sessionId(1), executionId(1), sessionId(1), null];
+      assert.equal(await ids(journal), expected);
+      assert.is((await journal.reads.alias('d'))?.done, true);
+      await writer.commit({ actors: [{ key: sessionKey(3), aliases: ['b', 'c'] }] });
+      await journal.close();
+      const again = await place.open();
+      assert.equal(await ids(again), expected);
+      await again.close();
     }),
   );
 };

@@ -9,6 +9,7 @@ export interface TurnParts {
   readonly events?: readonly (readonly [session: string, seq: number, type: string, text?: string])[];
   readonly out?: readonly (readonly [to: number, n: number, key: string])[];
   readonly remembered?: readonly (readonly [session: string, key: string, json: string])[];
+  readonly audit?: readonly string[];
 }
 
 export interface ActorPart {
@@ -18,6 +19,7 @@ export interface ActorPart {
   readonly deadline?: number;
   readonly waits?: string;
   readonly label?: string;
+  readonly aliases?: readonly string[];
   readonly context?: Record<string, unknown>;
 }
 
@@ -30,7 +32,7 @@ export const eventText = (session: string, seq: number, type: string, text = '')
   JSON.stringify({ seq, session_id: session, type, data: { text } });
 
 export const turnText = (shard: number, epoch: number, turn: number, parts: TurnParts = {}): TurnText => {
-  const { read = {}, actors = [], events = [], out = [], remembered = [] } = parts;
+  const { read = {}, actors = [], events = [], out = [], remembered = [], audit } = parts;
   const text = encodeTurn({
     head: {
       shard,
@@ -39,15 +41,10 @@ export const turnText = (shard: number, epoch: number, turn: number, parts: Turn
       at: 1_700_000_000_000 + turn,
       read,
       snapshots: actors.map(
-        ({ key, state = 'idle', done = false, deadline = null, waits = null, label = null }): SnapshotHead => [
-          key,
-          1,
-          state,
-          done ? 1 : 0,
-          deadline,
-          waits,
-          label,
-        ],
+        ({ key, state = 'idle', done = false, deadline = null, waits = null, label = null, aliases }): SnapshotHead => {
+          const head = [key, 1, state, done ? 1 : 0, deadline, waits, label] as const;
+          return aliases === undefined ? head : [...head, aliases];
+        },
       ),
       events: events.map(([session, seq, type]) => [session, seq, type, session] as const),
       out,
@@ -58,7 +55,7 @@ export const turnText = (shard: number, epoch: number, turn: number, parts: Turn
     out: out.map(([to, n, key]) => JSON.stringify({ to, n, key })),
     remembered: remembered.map(([, , json]) => json),
   });
-  return { shard, epoch, turn, text };
+  return { shard, epoch, turn, text, ...(audit === undefined ? {} : { audit }) };
 };
 
 /** A shard as a test plays it: claims once, then commits turn after turn. */

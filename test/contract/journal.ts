@@ -11,6 +11,7 @@ import {
   sessionKey,
   turnText,
 } from './journal-turns.ts';
+import { journalAuditContract } from './journal-audit.ts';
 import { journalReadsContract } from './journal-reads.ts';
 
 /** One place where a journal's data lives. */
@@ -296,6 +297,7 @@ export const journalContract = (name: string, createPlace: () => Promise<Journal
   );
 
   journalReadsContract(test, withPlace);
+  journalAuditContract(test, withPlace);
 
   test(
     'keys are kept',
@@ -336,6 +338,10 @@ export const journalContract = (name: string, createPlace: () => Promise<Journal
         () => journal.apply(),
         () => journal.reads.actor(sessionKey(1)),
         () => journal.reads.events(sessionId(1), { after: 0, limit: 1 }),
+        () => journal.reads.alias('a'),
+        () => journal.reads.auditRecords({ after: 0, limit: 1 }),
+        () => journal.reads.verifyAudit(),
+        () => journal.note([]),
         () => journal.keys.list(),
       ];
       for (const call of calls) {

@@ -1,7 +1,8 @@
 import { createInbox, type Inbox } from '../../actors/inbox.ts';
 import type { JournalInput, JournalNotice, JournalOutput } from '../../actors/journal-messages.ts';
 import { createJournalLoop, type JournalLoop } from '../../actors/journal-loop.ts';
-import { createMemoryDisk, createMemoryJournal } from '../../actors/journal-memory.ts';
+import { createMemoryJournal } from '../../actors/journal-memory.ts';
+import { createMemoryDisk } from '../../actors/memory-disk.ts';
 import { createOutboxes, type Outboxes } from '../../actors/outboxes.ts';
 import { SHARDS, shardOf } from '../../actors/placement.ts';
 import { createShardHost, type ShardHost } from '../../actors/shard-host.ts';
