@@ -1,6 +1,7 @@
-import type { z } from 'zod';
+import { z } from 'zod';
 import type { Operation, Risk } from './capability.ts';
 import type { SessionId } from './id.ts';
+import { markedSecret } from './mask.ts';
 
 /** Whether a call without `Prefer` waits for the end (30 s) or not at all. */
 export type Mode = 'sync' | 'async';
@@ -13,6 +14,8 @@ export interface CommandFacts {
   readonly risk: Risk;
   /** Its decisions are in the audit; always so at high risk. */
   readonly audit: boolean;
+  /** Fields of its arguments that are never shown, besides those whose name says it; absent where there are none. */
+  readonly secrets?: readonly string[];
   readonly mode: Mode;
   /** Seconds from acceptance, queueing included. */
   readonly timeout: number;
@@ -56,6 +59,7 @@ export interface CommandDeclaration<Args extends z.ZodType, Result extends z.Zod
   readonly name: string;
   /** One sentence for `help` and the documents. */
   readonly summary: string;
+  /** A field marked `.meta({ secret: true })` is shown to nobody but the handler. */
   readonly args: Args;
   readonly result: Result;
   /** What a capability must allow; default `write`. */
@@ -97,6 +101,7 @@ export const defineCommand = <Args extends z.ZodType, Result extends z.ZodType>(
   if (!(timeout > 0)) throw new TypeError(`timeout of ${name}: expected a positive number of seconds`);
   if (!(Number.isInteger(retry.limit) && retry.limit >= 0))
     throw new TypeError(`retry.limit of ${name}: expected a whole number from 0`);
+  const secrets = markedSecret(z.toJSONSchema(declaration.args, { io: 'input', unrepresentable: 'any' }));
   return Object.freeze({
     facts: Object.freeze({
       name,
@@ -104,6 +109,7 @@ export const defineCommand = <Args extends z.ZodType, Result extends z.ZodType>(
       resource: declaration.resource ?? 'operations',
       risk: declaration.risk ?? 'medium',
       audit: declaration.risk === 'high' || declaration.audit === true,
+      ...(secrets.length > 0 ? { secrets } : {}),
       mode: declaration.mode ?? 'async',
       timeout,
       max_attempts: retry.limit + 1,

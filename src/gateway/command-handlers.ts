@@ -3,6 +3,7 @@ import type { Need } from '../../machines/capability.ts';
 import type { Command, CommandFacts } from '../../machines/command.ts';
 import { problem, type Problem } from '../../machines/error.ts';
 import type { ExecutionId, SessionId } from '../../machines/id.ts';
+import { masked } from '../../machines/mask.ts';
 import { describeCommand } from '../commands/describe-command.ts';
 import type { CheckedInputOf } from '../operations/table.ts';
 import { coveredBy } from './authorise.ts';
@@ -80,9 +81,10 @@ export const commandHandlers = (context: GatewayContext): Pick<Handlers, 'comman
     if (!checked.success) return refuse(invalidInput(checked.error, ['args']));
     const timeout = input.timeout ?? command.facts.timeout;
     if (input.dry_run) {
-      const { name, mode, risk } = command.facts;
+      const { name, mode, risk, secrets } = command.facts;
       const capability_id = covered.capability.id;
-      return answer({ dry_run: true, command: name, args: checked.data, mode, risk, timeout, capability_id });
+      const shown = masked(checked.data, secrets);
+      return answer({ dry_run: true, command: name, args: shown, mode, risk, timeout, capability_id });
     }
     if (system.agents.depth().queued >= limits.queuedExecutions)
       return refuse(problem('overloaded', `${limits.queuedExecutions} executions are queued`, { retry_after: 5 }));

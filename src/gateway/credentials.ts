@@ -24,5 +24,12 @@ export const ensureOperator = async (keys: KeyStore, directory: string, now: num
   const content: Credentials = { principal: OPERATOR, api_key: key };
   await writeFile(`${file}.new`, `${JSON.stringify(content, null, 2)}\n`, { mode: 0o600 });
   await rename(`${file}.new`, file);
-  await keys.put(stored);
+  await keys.put(stored, {
+    type: 'key_created',
+    at: now,
+    session_id: null,
+    principal: null,
+    client_id: null,
+    data: { key_id: stored.id, principal: OPERATOR, operator: true },
+  });
 };

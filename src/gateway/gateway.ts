@@ -104,7 +104,7 @@ export const createGateway = async (options: GatewayOptions): Promise<Gateway> =
   const cuts = createCuts();
   const slots = createSlots(limits.streams);
   const streams = createStreams(system, limits.heartbeatMs);
-  const refusals = createRefusals({ system, audit });
+  const refusals = createRefusals({ system, audit, onLimited: (reason) => metrics.limited(reason) });
   const context: GatewayContext = {
     system,
     facts,

@@ -1,3 +1,4 @@
+import { MASK, SENSITIVE_NAMES } from '../../machines/mask.ts';
 import { pino, type DestinationStream, type Logger } from 'pino';
 
 export type Log = Logger;
@@ -9,26 +10,14 @@ export interface LogOptions {
   readonly destination?: DestinationStream;
 }
 
-/** Fields that hold secrets wherever they are; masked by name. */
-const SECRET_FIELDS = [
-  'authorization',
-  'cookie',
-  'password',
-  'token',
-  'client_token',
-  'api_key',
-  'secret',
-  'token_hash',
-  'hash',
-];
+/** Besides the sensitive names: what is kept of secrets. */
+const SECRET_FIELDS = [...SENSITIVE_NAMES, 'client_token', 'token_hash', 'hash'];
 
 /** What looks like an API key, the token of a client or a share, or a webhook's secret: masked by shape, also within messages. */
 const SECRETS = /\b((?:ark|cli|shr)_[0-9A-Za-z]{1,40}\.|whsec_)[A-Za-z0-9_+/=-]{20,}/g;
 
 /** What looks like a JWT (a JSON object begins with `eyJ` in base64url). */
 const JWTS = /\beyJ[\w-]{10,}\.[\w-]+\.[\w-]*/g;
-
-const MASK = '[redacted]';
 
 /** A log of JSON lines from which secrets are kept out by name of field and by shape. */
 export const createLog = ({ level = 'info', destination }: LogOptions = {}): Log => {

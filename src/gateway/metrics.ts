@@ -5,6 +5,8 @@ export interface GatewayMetrics {
   /** One answered call; `seconds` from its arrival. */
   answered(binding: 'http' | 'mqtt', operation: string, status: number, seconds: number): void;
   failedLogin(binding: 'http' | 'mqtt'): void;
+  /** A limit was reached; `reason` says which. */
+  limited(reason: string): void;
   streamCut(): void;
 }
 
@@ -35,6 +37,12 @@ export const createGatewayMetrics = (register: Registry, gauges: Gauges): Gatewa
     help: 'Event streams ended because their reader did not keep up',
     registers,
   });
+  const limited = new Counter({
+    name: 'arbor_limited_total',
+    help: 'Calls refused because a limit was reached, by the limit',
+    labelNames: ['reason'],
+    registers,
+  });
   const gauge = (name: string, help: string, read: () => number): void =>
     void new Gauge({
       name,
@@ -51,6 +59,7 @@ export const createGatewayMetrics = (register: Registry, gauges: Gauges): Gatewa
   return {
     answered: (binding, operation, status, seconds) => answered.observe({ binding, operation, status }, seconds),
     failedLogin: (binding) => failedLogins.inc({ binding }),
+    limited: (reason) => limited.inc({ reason }),
     streamCut: () => streamsCut.inc(),
   };
 };

@@ -23,6 +23,8 @@ export interface Refusals {
 export interface RefusalsOptions {
   readonly system: Pick<System, 'tell' | 'now'>;
   readonly audit: Pick<Audit, 'merge'>;
+  /** A limit was reached: a metric, no event. */
+  readonly onLimited?: (reason: string) => void;
   /** Default 1,000. */
   readonly windowMs?: number;
 }
@@ -32,7 +34,7 @@ interface Violation {
   readonly message: Extract<SessionMessage, { type: 'session.violated' }>;
 }
 
-export const createRefusals = ({ system, audit, windowMs = 1_000 }: RefusalsOptions): Refusals => {
+export const createRefusals = ({ system, audit, onLimited, windowMs = 1_000 }: RefusalsOptions): Refusals => {
   /** Within a session it is a fact for those who read it: at most one a second for each client and reason. */
   const violations = createMerger<Violation>({
     windowMs,
@@ -50,6 +52,7 @@ export const createRefusals = ({ system, audit, windowMs = 1_000 }: RefusalsOpti
     note: ({ identity, address }, operation, { status, code, reason = code }, session) => {
       const { principal } = identity;
       const client_id = identity.kind === 'client' ? identity.client.client_id : null;
+      if (status === 429) onLimited?.(reason);
       if (status === 403 && session !== null) {
         const caller = { principal, client_id };
         violations.add(JSON.stringify([session, principal, client_id, reason]), {

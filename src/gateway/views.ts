@@ -4,6 +4,7 @@ import { problem, type Problem } from '../../machines/error.ts';
 import { timestamp } from '../../machines/event.ts';
 import type { ExecutionContext } from '../../machines/execution.ts';
 import type { SessionId } from '../../machines/id.ts';
+import { masked } from '../../machines/mask.ts';
 import type { SessionContext } from '../../machines/session-context.ts';
 import type { ShareContext } from '../../machines/share.ts';
 import { eventFilter, stateTopic } from '../../machines/topic.ts';
@@ -82,7 +83,7 @@ export const executionView = ({ id, state, context }: StoredActor): Execution =>
     session_id,
     status: state as ExecutionStatus,
     command: command.name,
-    args,
+    args: masked(args, command.secrets),
     progress,
     attempts,
     started_by,

@@ -6,7 +6,7 @@ const auditRecordSchema = z
   .object({
     /** Dense from 1. */
     n: z.int().positive(),
-    type: z.enum(AUDIT_TYPES),
+    type: z.enum([...AUDIT_TYPES, 'unreadable']),
     timestamp: z.iso.datetime({ precision: 3 }),
     session_id: z.string().nullable(),
     principal: z.string().nullable(),

@@ -96,6 +96,8 @@ const describe = (operation: Operation, components: Json): Json => {
       ? { requestBody: { required: true, content: { 'application/json': { schema: body } } } }
       : {}),
     responses: { ...answers(operation, components), ...problemAnswers(operation) },
+    // Credentials are welcome there, not needed.
+    ...(operation.right === 'share_token' ? { security: [{ bearer: [] }, {}] } : {}),
     'x-right': operation.right,
   };
 };
