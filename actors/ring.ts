@@ -1,7 +1,8 @@
 import { addressKey, addressOf, executionAddress } from '../machines/address.ts';
 import { problem } from '../machines/error.ts';
 import type { ClientId, SessionId } from '../machines/id.ts';
-import type { Envelope } from '../machines/message.ts';
+import { masked } from '../machines/mask.ts';
+import type { Envelope, SessionMessage } from '../machines/message.ts';
 import { INBOX_FILTER, inboxTopic } from '../machines/topic.ts';
 import type { Bus } from '../brokers/bus.ts';
 import type { Agents, Report } from './agents.ts';
@@ -49,6 +50,14 @@ export interface Ring extends System {
   /** Records in the audit what no actor decides. */
   readonly note: Journal['note'];
 }
+
+/** An envelope as those see it who watch; null where nothing in it is to be masked (contract, promise 17). */
+const shownOf = (envelope: Envelope): string | null => {
+  const message = envelope.message as SessionMessage;
+  if (message.type !== 'session.execute') return null;
+  const args = masked(message.args, message.command.secrets);
+  return args === message.args ? null : JSON.stringify({ ...envelope, message: { ...message, args } });
+};
 
 const DEFAULT_ASK_MS = 10_000;
 const OUTBOX_IN_FLIGHT = 64;
@@ -113,7 +122,8 @@ export const createRing = async (options: RingOptions): Promise<Ring> => {
   });
 
   const tell = (envelope: Envelope, note: InboxNote = {}): void => {
-    sender.send(inboxTopic(shardOf(envelope.to.session), envelope.to), JSON.stringify(envelope), note);
+    const text = JSON.stringify(envelope);
+    sender.send(inboxTopic(shardOf(envelope.to.session), envelope.to), text, note, shownOf(envelope) ?? text);
   };
   const report: Report = (execution, { session }, message) => {
     let resolve = (): void => {};

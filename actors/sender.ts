@@ -16,7 +16,8 @@ const COMPACT = 1_024;
  * by their place in line.
  */
 export interface Sender {
-  send(topic: string, text: string, note: InboxNote): void;
+  /** `shown` is what whoever watches the topic is told; default the text itself. */
+  send(topic: string, text: string, note: InboxNote, shown?: string): void;
   /** The bus's listener on all inboxes. */
   arrived(topic: string, payload: Uint8Array): void;
 }
@@ -47,9 +48,9 @@ export const createSender = ({ bus, inbox, onError }: SenderOptions): Sender => 
   };
 
   return {
-    send: (topic, text, note) => {
+    send: (topic, text, note, shown = text) => {
       underWay.push({ topic, text, note });
-      bus.publish(topic, text).catch((error: unknown) => {
+      bus.publish(topic, shown).catch((error: unknown) => {
         onError(error);
         take(topic);
       });

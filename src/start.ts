@@ -5,6 +5,8 @@ import { createAgentPool, type AgentPool } from '../actors/agent-pool.ts';
 import { StoreFailedError } from '../actors/journal.ts';
 import { createRing } from '../actors/ring.ts';
 import { createEmbeddedBroker } from '../brokers/embedded.ts';
+import type { Command } from '../machines/command.ts';
+import { masked } from '../machines/mask.ts';
 import { commandModules, loadCommands } from './commands/registry.ts';
 import { loadConfig } from './config/config.ts';
 import { ConfigError } from './config/config-error.ts';
@@ -49,11 +51,13 @@ const blame =
     throw new ConfigError(flag, cause.message, { cause });
   };
 
-/** What handlers and their pool have to say goes to the server's log. */
+/** What handlers and their pool have to say goes to the server's log, without the secrets that a handler was given. */
 const logged =
-  (log: Log) =>
-  ({ level, message, fields, source }: AgentLogEntry): void =>
-    log[level]({ ...fields, ...source }, message);
+  (log: Log, commands: ReadonlyMap<string, Command>) =>
+  ({ level, message, fields, source }: AgentLogEntry): void => {
+    const secrets = source === null ? [] : commands.get(source.command)?.facts.secrets;
+    log[level]({ ...(masked(fields, secrets) as object), ...source }, message);
+  };
 
 const authority = ({ host, port }: BoundAddress): string => `${host.includes(':') ? `[${host}]` : host}:${port}`;
 
@@ -96,7 +100,7 @@ export const startServer = async (options: ServerOptions = {}): Promise<Server> 
         roots: config.roots,
         dataDirectory: directory,
         report,
-        onLog: logged(log),
+        onLog: logged(log, commands),
       });
       // A module that does not load is told of below, once there is something to close.
       agents.ready.catch(() => {});

@@ -83,7 +83,8 @@ export const commandHandlers = (context: GatewayContext): Pick<Handlers, 'comman
     if (input.dry_run) {
       const { name, mode, risk, secrets } = command.facts;
       const capability_id = covered.capability.id;
-      const shown = masked(checked.data, secrets);
+      // A schema may give a marked field another name: then what was given is shown, in which it has its own.
+      const shown = masked(secrets === undefined ? checked.data : input.args, secrets);
       return answer({ dry_run: true, command: name, args: shown, mode, risk, timeout, capability_id });
     }
     if (system.agents.depth().queued >= limits.queuedExecutions)

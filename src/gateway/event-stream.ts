@@ -17,7 +17,7 @@ export interface EventStreamOptions {
   readonly after: number;
   readonly types: readonly string[] | undefined;
   /** Whether the reader may have this event now; one that it may not is passed over. */
-  readonly may: (seq: number, type: string) => boolean;
+  readonly may: (seq: number) => boolean;
   readonly sink: EventSink;
   /** Ended by itself: the cursor expired under it (the first `seq` left), the reader is gone, or a read failed. */
   readonly onEnd: (reason: 'expired' | 'stalled' | 'failed', cause?: unknown) => void;
@@ -71,7 +71,7 @@ export const followEvents = (options: EventStreamOptions): EventStream => {
         for (const json of page.events) {
           const seq = seqOf(json);
           if (seq > until) return;
-          if (may(seq, typeOf(json))) sink.write(seq, json);
+          if (may(seq)) sink.write(seq, json);
           position = seq;
         }
         position = Math.max(position, page.next ?? page.last);
@@ -98,7 +98,7 @@ export const followEvents = (options: EventStreamOptions): EventStream => {
       if (reading !== null) return;
       if (seq !== position + 1) return catchUp();
       position = seq;
-      if ((wanted !== null && !wanted.has(type)) || !may(seq, type)) return;
+      if ((wanted !== null && !wanted.has(type)) || !may(seq)) return;
       if (!sink.write(seq, json)) catchUp();
     },
     finish: () => {
@@ -115,8 +115,3 @@ const SEQ = /"seq":(\d+)/;
 
 /** The `seq` of an event's JSON: `id` alone stands before it, and an id has no quotes in it. */
 const seqOf = (json: string): number => Number(SEQ.exec(json)?.[1]);
-
-const TYPE = /"type":"(\w+)"/;
-
-/** Its type: before it there are ids and a number. */
-const typeOf = (json: string): string => TYPE.exec(json)?.[1] ?? '';

@@ -41,10 +41,10 @@ export interface Facts {
   close(): void;
 }
 
-/** What a client that is barred still hears: nothing after `seq`, and of what is before it only these. */
+/** What a client that is barred still hears: these events and no others, whenever they were committed. */
 export interface Barred {
-  readonly seq: number;
-  /** `type/subject`, as in topics. */
+  readonly seqs: ReadonlySet<number>;
+  /** The same as `type/subject`, as in topics. */
   readonly words: ReadonlySet<string>;
 }
 
@@ -78,8 +78,13 @@ export const createFacts = (system: System, size = 20_000): Facts => {
       clients.set(id, { ...known, capabilities: known.capabilities.filter((each) => !revoked.includes(each.id)) });
     }
   };
+  /** `client_left` is published before it is heard of here, so it is among the words from the first on. */
   const bar = (id: string, seq: number, word: string): void => {
-    barred.set(id, { seq, words: new Set([...(barred.get(id)?.words ?? []), word]) });
+    const known = barred.get(id);
+    barred.set(id, {
+      seqs: new Set([...(known?.seqs ?? []), seq]),
+      words: new Set([...(known?.words ?? []), word, `client_left/${id}`]),
+    });
   };
   const ends = [
     system.onEvent(({ type, subject, seq, json }) => {
@@ -88,7 +93,7 @@ export const createFacts = (system: System, size = 20_000): Facts => {
         for (const id of data.cut) bar(id, seq, `${type}/${subject}`);
         narrow(data);
       } else if (type === 'client_left') {
-        if (barred.has(subject)) bar(subject, seq, `${type}/${subject}`);
+        bar(subject, seq, `${type}/${subject}`);
         forgetClient(subject);
       }
     }),

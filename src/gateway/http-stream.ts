@@ -20,14 +20,11 @@ export interface EventSourceOptions {
   readonly onError: (error: unknown) => void;
 }
 
-/** How long a client that is cut may take for the events before that. */
+/** How long a client that is cut may take for the events that say so. */
 const LAST_WORDS_MS = 50;
 
 /** A timer waits no longer; whatever lives longer is asked at each heartbeat. */
 const LONGEST_TIMER_MS = 2 ** 31 - 1;
-
-/** What a client that is cut hears last. */
-const LAST_WORDS: ReadonlySet<string> = new Set(['capability_revoked', 'client_left']);
 
 /** Whether the caller asks for `text/event-stream`. */
 export const wantsEventStream = (request: FastifyRequest): boolean =>
@@ -92,12 +89,12 @@ export const createEventSource = (options: EventSourceOptions) => {
       },
     };
     /** Decided for each event, on what is committed now. */
-    const may = (seq: number, type: string): boolean => {
+    const may = (seq: number): boolean => {
       if (identity.kind === 'jwt') return system.now() < identity.expires_at;
       if (identity.kind !== 'client') return true;
       const { client_id } = identity.client;
       const barred = facts.barred(client_id);
-      if (barred !== undefined) return seq <= barred.seq && LAST_WORDS.has(type);
+      if (barred !== undefined) return barred.seqs.has(seq);
       return mayRead(facts.knownClient(client_id) ?? identity.client, system.now());
     };
     const events = followEvents({
@@ -123,15 +120,14 @@ export const createEventSource = (options: EventSourceOptions) => {
       },
       end: () => void raw.end(),
     });
+    const ends = [close, events.end, release];
     const cut = (): void => {
-      const timer = setTimeout(() => raw.end(), LAST_WORDS_MS);
-      const said = (): void => {
-        clearTimeout(timer);
-        raw.end();
-      };
+      // What lies in the buffer of a reader that takes nothing would keep the connection open.
+      const timer = setTimeout(() => raw.destroy(), LAST_WORDS_MS);
+      ends.push(() => clearTimeout(timer));
+      const said = (): void => void raw.end();
       void events.finish().then(said);
     };
-    const ends = [close, events.end, release];
     if (identity.kind === 'client')
       ends.push(presence.connect(identity.client), cuts.on(identity.client.client_id, cut));
     if (identity.kind === 'key') ends.push(cuts.on(identity.key_id, cut));

@@ -66,7 +66,7 @@ const REQUEST_TIMEOUT_MS = 30_000;
 /** The HTTP binding, made from the table of operations. Not listening yet. */
 export const createHttp = async (options: HttpOptions): Promise<FastifyInstance> => {
   const { context, calls, principals, failedLogins, streams, metrics, log, origins } = options;
-  const { system, limits } = context;
+  const { system, limits, cuts } = context;
   const app: FastifyInstance = Fastify({
     // What Fastify says at level info is that it listens, which the ready line says.
     loggerInstance: log.child({}, { level: log.isLevelEnabled('warn') ? 'warn' : log.level }) as FastifyBaseLogger,
@@ -161,6 +161,16 @@ export const createHttp = async (options: HttpOptions): Promise<FastifyInstance>
     onError: (error) => log.error({ err: error }, 'an event stream failed'),
   });
 
+  /** A file may be long under way: like a stream it ends with the right to it. */
+  const endWithRight = ({ identity }: CallSource, { raw }: FastifyReply): void => {
+    if (raw.destroyed || (identity.kind !== 'client' && identity.kind !== 'key')) return;
+    const holder = identity.kind === 'client' ? identity.client.client_id : identity.key_id;
+    raw.once(
+      'close',
+      cuts.on(holder, () => raw.destroy()),
+    );
+  };
+
   const serve = (name: OperationName, operation: Operation) => async (request: FastifyRequest, reply: FastifyReply) => {
     const { body = {} } = request as { body?: unknown };
     const isObject = typeof body === 'object' && body !== null && !Array.isArray(body);
@@ -182,6 +192,7 @@ export const createHttp = async (options: HttpOptions): Promise<FastifyInstance>
     const result = await calls.call(name, input, source);
     // A token in the input is a login as well: guessing it is counted like any other.
     if (operation.right === 'share_token' && !result.ok && result.problem.status === 401) countFailedLogin(request);
+    if (result.ok && 'file' in result) endWithRight(source, reply);
     return sendResult(request, reply, operation, result);
   };
 

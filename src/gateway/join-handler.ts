@@ -10,6 +10,8 @@ import { drawClient } from './new-client.ts';
 import { hashMatches } from './secrets.ts';
 import { channelsView } from './views.ts';
 
+const noShare = () => refuse(problem('unauthenticated', 'the token is of no share that lets anybody in'));
+
 export const joinHandler = (context: GatewayContext): Pick<Handlers, 'sessions.join'> => {
   const { system, facts } = context;
 
@@ -25,7 +27,7 @@ export const joinHandler = (context: GatewayContext): Pick<Handlers, 'sessions.j
   return {
     'sessions.join': async (input, call) => {
       const share = await shareOf(input.token);
-      if (share === null) return refuse(problem('unauthenticated', 'the token is of no share that lets anybody in'));
+      if (share === null) return noShare();
       const { session_id, share_id } = share;
       // Who joins with credentials of their own stays who they are.
       const { identity } = call;
@@ -44,7 +46,8 @@ export const joinHandler = (context: GatewayContext): Pick<Handlers, 'sessions.j
           { type: 'session.join', share_id, client },
         ),
       );
-      if (!joined.ok) return joined;
+      // One that has ended since, or whose time is over, is told apart from the others no more than they are.
+      if (!joined.ok) return joined.problem.code === 'unauthenticated' ? noShare() : joined;
       const { capabilities } = joined.body as Pick<typeof client, 'capabilities'>;
       facts.keep(since, { session_id, ...client, capabilities });
       const { webhook_url: _, ...channels } = channelsView(session_id);

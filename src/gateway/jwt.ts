@@ -56,7 +56,7 @@ export interface JwtIdentity {
 export interface JwtVerifier {
   /** Null for every token that does not hold, and where the keys cannot be had: the outside cannot tell which. */
   verify(text: string): Promise<JwtIdentity | null>;
-  /** Whether it was good a moment ago and still may be: no look-up. */
+  /** Whether it was good before and still may be: no look-up. */
   isKnown(text: string): boolean;
 }
 
@@ -85,6 +85,15 @@ const FETCH_TIMEOUT_MS = 5_000;
 const COOLDOWN_MS = 30_000;
 const FAILED_COOLDOWN_MS = 5_000;
 const MAX_AGE_MS = 600_000;
+
+/**
+ * Whether the signature is spelled as its bytes are (RFC 4648, section 3.5): the bits of the last character that stand for
+ * nothing are zero, so that one token has one text. The other two parts are signed as they are spelled.
+ */
+const isCanonical = (text: string): boolean => {
+  const signature = text.slice(text.lastIndexOf('.') + 1);
+  return Buffer.from(signature, 'base64url').toString('base64url') === signature;
+};
 
 /** Whether a bearer token claims to be a JWT. */
 export const looksLikeJwt = (text: string): boolean => text.length <= MAX_LENGTH && SHAPE.test(text);
@@ -143,6 +152,7 @@ export const createJwtVerifier = (issuer: JwtIssuer, options: JwtVerifierOptions
   };
 
   const check = async (text: string): Promise<JwtIdentity | null> => {
+    if (!isCanonical(text)) return null;
     const at = now();
     const { payload } = await jwtVerify(text, keyOf, {
       issuer: issuer.issuer,
@@ -170,9 +180,10 @@ export const createJwtVerifier = (issuer: JwtIssuer, options: JwtVerifierOptions
       const recalled = recall(hash);
       if (recalled !== null) return recalled;
       const identity = await check(text).catch(() => null);
-      if (identity !== null) known.set(hash, { identity, until: Math.min(identity.expires_at, now() + KNOWN_MS) });
+      if (identity === null) known.delete(hash);
+      else known.set(hash, { identity, until: Math.min(identity.expires_at, now() + KNOWN_MS) });
       return identity;
     },
-    isKnown: (text) => looksLikeJwt(text) && recall(sha256(text)) !== null,
+    isKnown: (text) => looksLikeJwt(text) && now() < (known.get(sha256(text))?.identity.expires_at ?? 0),
   };
 };

@@ -13,11 +13,14 @@ export interface LogOptions {
 /** Besides the sensitive names: what is kept of secrets. */
 const SECRET_FIELDS = [...SENSITIVE_NAMES, 'client_token', 'token_hash', 'hash'];
 
-/** What looks like an API key, the token of a client or a share, or a webhook's secret: masked by shape, also within messages. */
-const SECRETS = /\b((?:ark|cli|shr)_[0-9A-Za-z]{1,40}\.|whsec_)[A-Za-z0-9_+/=-]{20,}/g;
+/**
+ * What looks like an API key, the token of a client or a share, or a webhook's secret: masked by shape, also within
+ * messages. Whatever stands before it: in JSON a line that begins with a token has the `n` of `\n` there.
+ */
+const SECRETS = /((?:ark|cli|shr)_[0-9A-Za-z]{1,40}\.|whsec_)[A-Za-z0-9_+/=-]{20,}/g;
 
 /** What looks like a JWT (a JSON object begins with `eyJ` in base64url). */
-const JWTS = /\beyJ[\w-]{10,}\.[\w-]+\.[\w-]*/g;
+const JWTS = /eyJ[\w-]{10,}\.[\w-]+\.[\w-]*/g;
 
 /** A log of JSON lines from which secrets are kept out by name of field and by shape. */
 export const createLog = ({ level = 'info', destination }: LogOptions = {}): Log => {

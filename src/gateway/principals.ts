@@ -35,7 +35,7 @@ export interface Principals {
   authenticate(text: string, address: string): Promise<Identity | null>;
   /** Whether the credentials behind an identity still hold; a client's end is told by its cut. */
   isCurrent(identity: Identity): Promise<boolean>;
-  /** Whether these credentials were good a moment ago and still may be: no look-up. */
+  /** Whether these credentials were good before and still may be: no look-up, and no right by itself. */
   isKnown(text: string): boolean;
 }
 
@@ -57,6 +57,8 @@ const KEY_TTL_MS = 1_000;
 
 export const createPrincipals = ({ keys, facts, cuts, jwt, now, onKey }: PrincipalsOptions): Principals => {
   const found = new LRUCache<string, StoredKey>({ max: 5_000, ttl: KEY_TTL_MS });
+  /** Hashes of the keys that were used, by id: who has one is known for longer than it is believed without looking. */
+  const used = new LRUCache<string, string>({ max: 5_000 });
 
   /** A key that is not revoked. */
   const findKey = async (id: string): Promise<StoredKey | null> => {
@@ -75,7 +77,9 @@ export const createPrincipals = ({ keys, facts, cuts, jwt, now, onKey }: Princip
       if (credentials === null) return null;
       if (credentials.kind === 'key') {
         const stored = await findKey(credentials.id);
+        if (stored === null) used.delete(credentials.id);
         if (stored === null || !hashMatches(stored.hash, text)) return null;
+        used.set(stored.id, stored.hash);
         onKey(stored, address);
         return { kind: 'key', principal: stored.principal, operator: stored.operator, key_id: stored.id };
       }
@@ -92,7 +96,7 @@ export const createPrincipals = ({ keys, facts, cuts, jwt, now, onKey }: Princip
       const credentials = parseCredentials(text);
       if (credentials === null) return false;
       const hash =
-        credentials.kind === 'key' ? found.get(credentials.id)?.hash : facts.knownClient(credentials.id)?.token_hash;
+        credentials.kind === 'key' ? used.get(credentials.id) : facts.knownClient(credentials.id)?.token_hash;
       return hash !== undefined && hashMatches(hash, text);
     },
   };

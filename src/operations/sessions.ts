@@ -80,7 +80,7 @@ export const sessionsJoin = defineOperation({
   right: 'share_token',
   bindings: ['http'],
   http: { method: 'POST', path: '/v1/join', answers: { 201: joinedSchema } },
-  errors: ['conflict', 'read_only'],
+  errors: ['security_violation', 'conflict', 'read_only'],
 });
 
 const sessionPageSchema = pageOf(sessionSchema);

@@ -31,6 +31,13 @@ test('a field that its author marks is masked, also where it is optional or nest
   });
 });
 
+test('where there is nothing to mask, the answer is the value itself; what is nested without end is masked unseen', () => {
+  const plain = { a: [{ b: 1 }, null, 'x'], c: {} };
+  assert.is(masked(plain), plain);
+  const deep = Array.from({ length: 5_000 }).reduce<unknown>((inner) => [inner], 'secret?');
+  assert.not.match(JSON.stringify(masked(deep)), 'secret?');
+});
+
 test('a command without marked fields has no list of them', () => {
   const { facts } = defineCommand({ name: 'a', summary: 'a', args: z.object({}), result: z.null(), run: () => null });
   assert.not.ok('secrets' in facts);
