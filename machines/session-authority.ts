@@ -194,10 +194,11 @@ export const share = (context: SessionContext, { caller, share: drawn, at }: Of<
 export const unshare = (context: SessionContext, { caller, share_id, at }: Of<'session.unshare'>): Now => {
   const refuse = (effect: Effect): Now => answered(context, at, effect);
   const known = context.shares[share_id];
-  const isIssuer = caller.client_id !== null && known?.issuer.client_id === caller.client_id;
+  // Who had made it is not known any more: the gateway has seen to it that nobody else asks.
+  if (known === undefined) return refuse(refusal('conflict', 'the share has ended'));
+  const isIssuer = caller.client_id !== null && known.issuer.client_id === caller.client_id;
   if (standing(context, caller) !== 'owner' && !isIssuer)
     return refuse(forbid('owner', 'only the owner, or who made it, revokes a share'));
-  if (known === undefined) return refuse(refusal('conflict', 'the share has ended'));
   const { change, effects } = end(context, [known.capability.id], 'revoked');
   return { change: touched(context, at, change), effects: [...effects, reply({ share_id, status: 'revoked' })] };
 };

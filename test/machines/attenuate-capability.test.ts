@@ -5,7 +5,6 @@ import { attenuate, attenuationSchema, withShareDefaults } from '../../machines/
 import type { Attenuated, Attenuation } from '../../machines/attenuate.ts';
 import { capabilitySchema, obstacleTo } from '../../machines/capability.ts';
 import type { Capability } from '../../machines/capability.ts';
-import { RISKS } from '../../machines/constraint.ts';
 import type { Constraints, ConstraintsInput } from '../../machines/constraint.ts';
 import { rootCapability } from '../../machines/decision.ts';
 import { MAX_DEPTH } from '../../machines/descent.ts';
@@ -19,6 +18,7 @@ import {
   arbitraryNeed,
   arbitraryTime,
   capabilityOf,
+  exceeds,
 } from '../support/capabilities.ts';
 
 const test = suite('attenuate');
@@ -43,24 +43,6 @@ const authority = ({ resource_type, operations, scope, constraints }: Capability
   scope,
   constraints,
 });
-
-/** What goes beyond the parent, said without the order that the code has. */
-const exceeds = (child: Constraints, parent: Constraints): string[] => {
-  const rank = (risk: Constraints['max_risk']) => (risk === undefined ? RISKS.length : RISKS.indexOf(risk));
-  const wider: Record<keyof Constraints, boolean> = {
-    rate_limit: (child.rate_limit ?? Infinity) > (parent.rate_limit ?? Infinity),
-    max_concurrent: (child.max_concurrent ?? Infinity) > (parent.max_concurrent ?? Infinity),
-    max_operations: (child.max_operations ?? Infinity) > (parent.max_operations ?? Infinity),
-    expires_at: parent.expires_at !== undefined && !((child.expires_at ?? '9') <= parent.expires_at),
-    not_before: parent.not_before !== undefined && !((child.not_before ?? '') >= parent.not_before),
-    read_only: parent.read_only === true && child.read_only !== true,
-    require_webhook: parent.require_webhook === true && child.require_webhook !== true,
-    require_confirmations: (child.require_confirmations ?? 0) < (parent.require_confirmations ?? 0),
-    max_risk: rank(child.max_risk) > rank(parent.max_risk),
-    may_share: child.may_share === true && parent.may_share !== true,
-  };
-  return Object.entries(wider).flatMap(([name, is]) => (is ? [name] : []));
-};
 
 const narrowing = arbitraryCapability.chain((parent) =>
   fc.tuple(fc.constant(parent), fc.oneof(arbitraryNarrowing(parent), arbitraryAttenuation)),

@@ -1,9 +1,10 @@
 import * as fc from 'fast-check';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { OPERATIONS, RESOURCE_TYPES, firstCovering } from '../../machines/capability.ts';
+import { OBSTACLES, OPERATIONS, RESOURCE_TYPES, firstCovering, obstacleTo } from '../../machines/capability.ts';
 import type { Capability, Need } from '../../machines/capability.ts';
 import { decide, rootCapability } from '../../machines/decision.ts';
+import { arbitraryCapability, arbitraryNeed as arbitraryAsked, arbitraryTime } from '../support/capabilities.ts';
 
 const test = suite('decision');
 
@@ -62,6 +63,19 @@ test('it decides as the algebra does, in order of id', () => {
       const decision = decide(capabilities, wanted);
       assert.equal(decision.allowed ? decision.capability : null, firstCovering(capabilities, wanted));
     }),
+  );
+});
+
+test('a refusal names the last of the reasons against each, in the order in which they are asked', () => {
+  const held = fc.array(arbitraryCapability, { maxLength: 4 });
+  fc.assert(
+    fc.property(held, arbitraryAsked, arbitraryTime, (capabilities, wanted, at) => {
+      const decision = decide(capabilities, wanted, at);
+      fc.pre(!decision.allowed);
+      const against = capabilities.map((one) => OBSTACLES.indexOf(obstacleTo(one, wanted, at) as never));
+      assert.is(decision.allowed ? null : decision.reason, OBSTACLES[Math.max(...against)] ?? 'no_capability');
+    }),
+    { numRuns: 300 },
   );
 });
 

@@ -158,6 +158,33 @@ test('cancelling answers whoever asked, and nobody where the session did it', ()
   ]);
 });
 
+test('revoking what it was accepted under, or charged to, cancels it wherever it stands; anything else does not', () => {
+  const revoke = (...capability_ids: string[]) =>
+    ({ type: 'execution.revoke', capability_ids, at: START + 1, random: 0 }) as Incoming;
+  const charged = ['cap_1', 'cap_parent'];
+  const ways: Record<string, Incoming[]> = {
+    queued: [accept(false)],
+    running: [accept(true)],
+    retrying: [accept(true), fail(1, START)],
+  };
+  for (const [state, way] of Object.entries(ways))
+    for (const id of ['cap_1', 'cap_parent']) {
+      const one = create();
+      for (const message of way)
+        one.take((message.type === 'execution.accept' ? { ...message, charged } : message) as Incoming);
+      assert.is(one.standing().value, state);
+      assert.equal(one.take(revoke('cap_2', 'exe_1')), []);
+      assert.equal(one.take(revoke()), []);
+      const [event, ...effects] = one.take(revoke('cap_0', id));
+      assert.equal(types(effects), ['stop', 'execution.ended'], 'nobody waits for a reply');
+      const data = { execution_id: 'exe_1', cancelled_by: null, reason: 'revoked' };
+      assert.ok(event?.type === 'event');
+      assert.equal([event.event, event.data], ['execution_cancelled', data]);
+      const { value, context } = one.standing();
+      assert.equal([value, context.error?.code, context.error?.['reason']], ['cancelled', 'cancelled', 'revoked']);
+    }
+});
+
 test('progress never falls, also over attempts, and what is not of the current run is ignored', () => {
   const one = create();
   one.take(accept(true));
@@ -224,6 +251,7 @@ const arbitraryMessage = fc.oneof(
     }),
   },
   fc.record({ type: fc.constant('execution.cancel'), by: fc.constantFrom(null, OWNER) }),
+  fc.record({ type: fc.constant('execution.revoke'), capability_ids: fc.constantFrom(['cap_1'], ['cap_2'], []) }),
   { weight: 4, arbitrary: fc.constant({ type: 'deadline' }) },
   fc.constant({ type: 'execution.accept', reserved: true }),
   fc.constant({ type: 'execution.unheard_of' }),

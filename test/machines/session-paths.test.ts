@@ -5,12 +5,12 @@ import { getShortestPaths } from 'xstate/graph';
 import type { Effect } from '../../machines/effect.ts';
 import { session, type SessionContext } from '../../machines/session.ts';
 import { createDriver } from '../support/machine.ts';
-import { facts, newClient, OWNER, SESSION, TTL } from '../support/session.ts';
+import { facts, newClient, newMember, OWNER, SESSION, SHARE_HASH, TTL } from '../support/session.ts';
 
 const test = suite('session: paths');
 
-/** Later than anything a session waits for while it is active, and later than its time to live. */
-const [LATE, TOO_LATE] = [60_001, TTL + 120_000];
+/** When a share is over; later than anything else a session waits for while it is active; later than its time to live. */
+const [LAPSE, LATE, TOO_LATE] = [10_001, 60_001, TTL + 120_000];
 const says = (type: string, at: number, more = {}) => ({ type, at, random: 0, ...more });
 const execute = {
   caller: OWNER,
@@ -24,26 +24,52 @@ const execute = {
   idempotency: null,
 };
 const open = { session_id: SESSION, owner: 'ada', ttl_ms: TTL, root_capability_id: 'cap_root', client: newClient('1') };
+const BOB = { principal: 'bob', client_id: 'cli_2' };
+const share = (id: string, more = {}) => ({
+  share: { share_id: `shr_${id}`, capability_id: `cap_${id}`, token_hash: SHARE_HASH, label: null, asked: {} },
+  caller: OWNER,
+  ...more,
+});
+const short = { ...share('1').share, asked: { constraints: { expires_in: 10 } } };
 const EVENTS = [
   says('session.open', 0, open),
-  says('session.register', 1, { caller: OWNER, client: newClient('2') }),
+  says('session.register', 1, { caller: OWNER, client: newMember('2', 'bob', { constraints: { may_share: true } }) }),
   says('session.leave', 1, { caller: OWNER, client_id: 'cli_1' }),
   says('session.execute', 1, execute),
   says('session.cancel', 1, { caller: OWNER, execution_id: 'exe_1' }),
   says('execution.ended', 1, { execution_id: 'exe_1', charged: ['cap_1'] }),
   says('client.presence', 1, { client_id: 'cli_1', attached: true }),
   says('client.gone', 1, { client_id: 'cli_1' }),
+  says('session.share', 1, share('1', { share: short })),
+  says('session.share', 1, share('2', { caller: BOB })),
+  says('session.unshare', 1, { caller: OWNER, share_id: 'shr_1' }),
+  says('session.unshare', 1, { caller: BOB, share_id: 'shr_2' }),
+  says('session.join', 1, { share_id: 'shr_1', client: newClient('3') }),
+  says('session.revoke', 1, { caller: OWNER, capability_id: 'cap_2_0' }),
+  says('session.revoke', 1, { caller: BOB, capability_id: 'cap_1' }),
+  says('session.violated', 1, { caller: BOB, operation: 'events.list', reason: 'operation', count: 1 }),
   says('session.close', 1, { caller: OWNER }),
+  says('deadline', LAPSE),
   says('deadline', LATE),
   says('deadline', TOO_LATE),
 ];
 /** Who is asked and leaves the answer to whom it sends the request on. */
 const PASSED_ON = new Set(['session.execute', 'session.cancel', 'session.leave']);
 
+/** What ends somebody's right to be there, or narrows it. */
+const END = /^(client\.(leave|narrow)|share\.end|execution\.revoke)$/;
+
 const paths = getShortestPaths(session, {
   events: EVENTS as unknown as EventFromLogic<typeof session>[],
-  serializeState: ({ value, context }) => `${value as string} ${context.executions.length} ${String(context.ending)}`,
-  limit: 20_000,
+  serializeState: ({ value, context }) =>
+    [
+      value as string,
+      context.executions.length,
+      String(context.ending),
+      ...Object.keys(context.clients),
+      ...Object.keys(context.shares),
+    ].join(' '),
+  limit: 50_000,
 });
 
 test('every state is reached', () => {
@@ -52,7 +78,7 @@ test('every state is reached', () => {
 });
 
 test('on every path each request is answered once or passed on, and the session ends with one event, after its executions', () => {
-  assert.ok(paths.length > 5, `${paths.length} paths`);
+  assert.ok(paths.length > 50, `${paths.length} paths`);
   for (const { steps } of paths) {
     const one = createDriver<SessionContext>(session);
     const endings: Effect[] = [];
@@ -61,9 +87,13 @@ test('on every path each request is answered once or passed on, and the session 
       const effects = one.take(event as never);
       const replies = effects.filter(({ type }) => type === 'reply').length;
       const sends = effects.filter(({ type }) => type === 'send').length;
-      if (event.type.startsWith('session.') && !(PASSED_ON.has(event.type) && sends > 0))
-        assert.is(replies, 1, event.type);
+      const isAsked = event.type.startsWith('session.') && event.type !== 'session.violated';
+      if (isAsked && !(PASSED_ON.has(event.type) && sends > 0)) assert.is(replies, 1, event.type);
       else assert.ok(replies <= 1, event.type);
+      const lastEvent = effects.findLastIndex(({ type }) => type === 'event');
+      const firstSend = effects.findIndex((effect) => effect.type === 'send' && END.test(effect.message.type));
+      if (firstSend !== -1 && event.type !== 'session.leave')
+        assert.ok(lastEvent < firstSend, `${event.type} says what ends before it ends it`);
       endings.push(
         ...effects.filter((effect) => effect.type === 'event' && /^session_(closed|expired)$/.test(effect.event)),
       );

@@ -1,9 +1,10 @@
 import * as fc from 'fast-check';
 import type { Attenuation } from '../../machines/attenuate.ts';
-import { OPERATIONS, RESOURCE_TYPES } from '../../machines/capability.ts';
+import { OPERATIONS, RESOURCE_TYPES, patternsBeyond, sameResource } from '../../machines/capability.ts';
 import type { Capability, Need } from '../../machines/capability.ts';
 import { RISKS } from '../../machines/constraint.ts';
 import type { Constraints } from '../../machines/constraint.ts';
+import { MAX_DEPTH } from '../../machines/descent.ts';
 import { timestamp } from '../../machines/event.ts';
 
 /** A time to count from: a whole minute. */
@@ -22,6 +23,34 @@ export const capabilityOf = (more: Partial<Capability> = {}): Capability => ({
   issued_at: timestamp(START),
   ...more,
 });
+
+/** What goes beyond the parent, said without the order that the code has. */
+export const exceeds = (child: Constraints, parent: Constraints): string[] => {
+  const rank = (risk: Constraints['max_risk']) => (risk === undefined ? RISKS.length : RISKS.indexOf(risk));
+  const wider: Record<keyof Constraints, boolean> = {
+    rate_limit: (child.rate_limit ?? Infinity) > (parent.rate_limit ?? Infinity),
+    max_concurrent: (child.max_concurrent ?? Infinity) > (parent.max_concurrent ?? Infinity),
+    max_operations: (child.max_operations ?? Infinity) > (parent.max_operations ?? Infinity),
+    expires_at: parent.expires_at !== undefined && !((child.expires_at ?? '9') <= parent.expires_at),
+    not_before: parent.not_before !== undefined && !((child.not_before ?? '') >= parent.not_before),
+    read_only: parent.read_only === true && child.read_only !== true,
+    require_webhook: parent.require_webhook === true && child.require_webhook !== true,
+    require_confirmations: (child.require_confirmations ?? 0) < (parent.require_confirmations ?? 0),
+    max_risk: rank(child.max_risk) > rank(parent.max_risk),
+    may_share: child.may_share === true && parent.may_share !== true,
+  };
+  return Object.entries(wider).flatMap(([name, is]) => (is ? [name] : []));
+};
+
+/** Where a derived capability allows more than its parent, on any axis; nothing where it is a subset. */
+export const beyondParent = (child: Capability, parent: Capability): string[] => [
+  ...exceeds(child.constraints, parent.constraints),
+  ...(sameResource(child.resource_type, parent.resource_type) ? [] : ['resource_type']),
+  ...child.operations.filter((operation) => !parent.operations.includes(operation)),
+  ...patternsBeyond(parent.scope, child.scope),
+  ...(child.depth === parent.depth + 1 && child.depth <= MAX_DEPTH ? [] : ['depth']),
+  ...(child.session_id === parent.session_id ? [] : ['session_id']),
+];
 
 /** Few moments, so that they often meet. */
 const moment = fc.integer({ min: -3, max: 6 }).map((minutes) => START + minutes * 60_000);

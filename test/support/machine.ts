@@ -185,6 +185,8 @@ export const createRing = (random: () => number = () => 0.5): Ring => {
       if (actor === undefined || actor.done()) return;
       actors.set(key, { ...actor, done: () => true });
       const queue: Delivery[] = [];
+      const { kind, id } = to;
+      perform(key, { type: 'event', event: 'actor_failed', subject: id, data: { kind, id } }, queue);
       const { context } = actor.standing();
       for (const effect of catalogue[to.kind]?.failure?.(context as never, ring.now) ?? []) perform(key, effect, queue);
       deliver(queue);
