@@ -13,32 +13,37 @@ const MINUTES = 60;
 
 const minuteOf = (at: number): number => Math.floor(at / MINUTE_MS);
 
-/** What still counts at `at`. */
-const slid = (window: RateWindow, at: number): RateWindow => {
-  const [first, ...counts] = window;
-  if (first === undefined) return [];
-  const oldest = minuteOf(at) - MINUTES;
-  if (first >= oldest) return window;
-  const skipped = counts.findIndex((charged, index) => charged > 0 && first + index >= oldest);
-  return skipped === -1 ? [] : [first + skipped, ...counts.slice(skipped)];
+/** Where in the window what still counts at `at` begins: the index of a minute's charges, or its length for nothing. */
+const startOf = (window: RateWindow, at: number): number => {
+  const first = window[0] ?? 0;
+  let index = Math.max(1, minuteOf(at) - MINUTES - first + 1);
+  // A window begins with a minute in which something was charged.
+  while (index < window.length && window[index] === 0) index += 1;
+  return Math.min(index, window.length);
 };
 
 /** The window after one more charge at `at`, without what no longer counts. */
 export const counted = (window: RateWindow, at: number): RateWindow => {
   const minute = minuteOf(at);
-  const [first = minute, ...counts] = slid(window, at);
-  const length = minute - first + 1;
-  return [first, ...Array.from({ length }, (_, index) => (counts[index] ?? 0) + (index === length - 1 ? 1 : 0))];
+  const start = startOf(window, at);
+  if (start >= window.length) return [minute, 1];
+  const next = window.slice(start - 1);
+  next[0] = (window[0] as number) + start - 1;
+  const index = minute - next[0] + 1;
+  while (next.length <= index) next.push(0);
+  next[index] = (next[index] as number) + 1;
+  return next;
 };
 
 /** Milliseconds from `at` until one more charge fits below `limit`; 0 where it fits now. */
 export const waitFor = (window: RateWindow, limit: number, at: number): number => {
-  const [first = 0, ...counts] = slid(window, at);
-  let excess = counts.reduce((sum, charged) => sum + charged, 1) - limit;
+  const start = startOf(window, at);
+  let excess = 1 - limit;
+  for (let index = start; index < window.length; index += 1) excess += window[index] as number;
   if (excess <= 0) return 0;
-  for (const [index, charged] of counts.entries()) {
-    excess -= charged;
-    if (excess <= 0) return (first + index + MINUTES + 1) * MINUTE_MS - at;
+  for (let index = start; index < window.length; index += 1) {
+    excess -= window[index] as number;
+    if (excess <= 0) return ((window[0] as number) + index + MINUTES) * MINUTE_MS - at;
   }
   return Infinity;
 };

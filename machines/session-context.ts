@@ -101,11 +101,19 @@ export const granted = ({ clients, shares }: Pick<SessionContext, 'clients' | 's
   return [...new Map(all.map((capability) => [capability.id, capability])).values()];
 };
 
-/** The capability of this id, the root included; undefined where it has ended. */
-export const findCapability = (context: SessionContext, id: string): Capability | undefined =>
-  id === context.root_capability_id
-    ? rootCapability(context)
-    : granted(context).find((capability) => capability.id === id);
+/** The capability of this id, the root included; undefined where it has ended. On the way of every charge, hence loops. */
+export const findCapability = (context: SessionContext, id: string): Capability | undefined => {
+  const { root_capability_id, shares, clients } = context;
+  if (id === root_capability_id) return rootCapability(context);
+  for (const share in shares) {
+    const { capability } = shares[share as ShareId] as SessionShare;
+    if (capability.id === id) return capability;
+  }
+  for (const client in clients)
+    for (const capability of (clients[client as ClientId] as SessionClient).capabilities)
+      if (capability.id === id) return capability;
+  return undefined;
+};
 
 /** When the next capability is over, after this change; null where none ever is. */
 const lapsing = (context: SessionContext, change: Partial<SessionContext>): number | null => {

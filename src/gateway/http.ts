@@ -145,7 +145,11 @@ export const createHttp = async (options: HttpOptions): Promise<FastifyInstance>
       signal: () => {
         const controller = new AbortController();
         if (reply.raw.destroyed) controller.abort();
-        else reply.raw.once('close', () => controller.abort());
+        else
+          reply.raw.once('close', () => {
+            // Making the reason of an abort costs more than it is worth where the answer is out.
+            if (!reply.raw.writableFinished) controller.abort();
+          });
         return controller.signal;
       },
       ...(typeof traceparent === 'string' && TRACEPARENT.test(traceparent) ? { traceparent } : {}),

@@ -7,6 +7,7 @@ import { DEFAULT_TTL, type SessionState } from '../operations/sessions.ts';
 import { answer, refuse, type Handlers } from './call.ts';
 import type { GatewayContext } from './context.ts';
 import { envelope } from './envelope.ts';
+import type { ClientIdentity } from './mqtt-rpc.ts';
 import { drawClient } from './new-client.ts';
 import { notFound } from './authorise.ts';
 import { channelsView, clientView, executionView, sessionView } from './views.ts';
@@ -55,6 +56,14 @@ export const sessionHandlers = (
   context: GatewayContext,
 ): Pick<Handlers, 'sessions.create' | 'sessions.list' | 'sessions.get' | 'sessions.close'> => {
   const { system, facts } = context;
+
+  /** The session of a client, where its principal owns it. */
+  const ownOf = async ({ principal, client: { session_id } }: ClientIdentity, after = '') => {
+    const stored = session_id > after ? await system.reads.actor(addressKey(sessionAddress(session_id))) : null;
+    const session = stored === null ? null : sessionView(stored);
+    return { items: session?.owner === principal ? [session] : [], next: null };
+  };
+
   return {
     'sessions.create': async (input, call) => {
       const session_id = system.newId('session');
@@ -89,6 +98,8 @@ export const sessionHandlers = (
     },
 
     'sessions.list': async ({ after, limit }, { identity }) => {
+      // A client sees no session but the one it is in, whatever its principal owns.
+      if (identity.kind === 'client') return answer(await ownOf(identity, after));
       const page = after === undefined ? { limit } : { after, limit };
       const stored = await system.reads.labelled('session', identity.principal, page);
       const items = stored.map(sessionView);

@@ -29,6 +29,8 @@ export const auditList = defineOperation({
   output: auditPageSchema,
   sight: 'none',
   right: 'operator',
+  // Operators publish nothing over MQTT (contract, section 3).
+  bindings: ['http'],
   http: {
     method: 'GET',
     path: '/v1/audit',
@@ -60,6 +62,7 @@ export const auditVerify = defineOperation({
   output: auditVerdictSchema,
   sight: 'none',
   right: 'operator',
+  bindings: ['http'],
   http: { method: 'GET', path: '/v1/audit/verify', query: { head: 'text' }, answers: { 200: auditVerdictSchema } },
   errors: ['security_violation'],
 });

@@ -87,7 +87,7 @@ const sessionPageSchema = pageOf(sessionSchema);
 
 export const sessionsList = defineOperation({
   name: 'sessions.list',
-  summary: 'Lists the sessions that the principal owns in order of id',
+  summary: 'Lists the sessions that the principal owns in order of id; for a client at most its own',
   input: z.strictObject({ ...pageFields }),
   output: sessionPageSchema,
   sight: 'none',

@@ -1,2 +1,5 @@
-/** Bytes of the turn that accepts and starts a no-op execution, with its session's snapshot and two events. */
-export const ACCEPT_BYTES = 2_600;
+/**
+ * Characters of the turn that accepts and starts a no-op execution, with its session's snapshot, of one client, and two
+ * events: by how much `arbor_log_characters_total` grows.
+ */
+export const ACCEPT_BYTES = 3_700;

@@ -4,14 +4,18 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import autocannon from 'autocannon';
 import { startServer } from '../../../src/start.ts';
+import { ROOMY_GRANTS } from '../grants.ts';
 import { IN_FLIGHT, oneByOne, print, quantile } from '../summary.ts';
 
-/** The whole way: HTTP in, accepted, run, ended, and the result in the answer (`Prefer: wait`). */
+/**
+ * The whole way: HTTP in, accepted, run, ended, and the result in the answer (`Prefer: wait`). The clients are of type
+ * `cli`, whose use is charged; the limits are out of reach.
+ */
 process.env.ARBOR_LOG_LEVEL = 'silent';
 const directory = await mkdtemp(join(tmpdir(), 'arbor-bench-'));
 const config = join(directory, 'arbor.config.mjs');
 const noop = fileURLToPath(new URL('../commands/noop.ts', import.meta.url));
-await writeFile(config, `export default { commands: [${JSON.stringify(noop)}] };\n`);
+await writeFile(config, `export default ${JSON.stringify({ commands: [noop], policy: ROOMY_GRANTS })};\n`);
 const server = await startServer({ data: join(directory, 'data'), http: '127.0.0.1:0', mqtt: '127.0.0.1:0', config });
 const { api_key } = JSON.parse(await readFile(server.credentials, 'utf8')) as { api_key: string };
 

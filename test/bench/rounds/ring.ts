@@ -6,10 +6,11 @@ import { createRing } from '../../../actors/ring.ts';
 import { createEmbeddedBroker } from '../../../brokers/embedded.ts';
 import { openPolicy } from '../../../brokers/access.ts';
 import { sessionAddress } from '../../../machines/address.ts';
-import { DEFAULT_GRANTS } from '../../../machines/capability.ts';
 import type { ExecutionId } from '../../../machines/id.ts';
 import { isTerminalEvent } from '../../../machines/event.ts';
+import type { SessionMessage } from '../../../machines/message.ts';
 import noop from '../commands/noop.ts';
+import { ROOMY_GRANTS } from '../grants.ts';
 import { IN_FLIGHT, oneByOne, print, quantile, saturate } from '../summary.ts';
 
 /** The ring without HTTP: accepted, run on the agent pool and ended, all durable; then single accepts, one at a time. */
@@ -46,28 +47,25 @@ const principal = 'bench';
 const open = async () => {
   const session_id = ring.newId('session');
   const client_id = ring.newId('client');
-  const capabilities = DEFAULT_GRANTS.cli.map((grant) => ({
+  const root_capability_id = ring.newId('capability');
+  const capabilities = ROOMY_GRANTS.cli.map((grant) => ({
     ...grant,
     id: ring.newId('capability'),
     principal,
     session_id,
-    parent_id: null,
-    depth: 0,
+    parent_id: root_capability_id,
+    depth: 1,
     issued_at: new Date(ring.now()).toISOString(),
   }));
-  const client = { client_id, type: 'cli' as const, name: null, principal, token_hash: '0'.repeat(64), capabilities };
-  const answer = await ring.ask({
-    to: sessionAddress(session_id),
-    fresh: true,
-    message: {
-      type: 'session.open',
-      session_id,
-      owner: principal,
-      ttl_ms: 86_400_000,
-      root_capability_id: ring.newId('capability'),
-      client,
-    } as never,
-  });
+  const message: SessionMessage = {
+    type: 'session.open',
+    session_id,
+    owner: principal,
+    ttl_ms: 86_400_000,
+    root_capability_id,
+    client: { client_id, type: 'cli', name: null, principal, token_hash: '0'.repeat(64), capabilities },
+  };
+  const answer = await ring.ask({ to: sessionAddress(session_id), fresh: true, message });
   if (!answer.ok) throw new Error(answer.problem.detail);
   return { session_id, client_id };
 };
@@ -75,20 +73,19 @@ const sessions = await Promise.all(Array.from({ length: SESSIONS }, open));
 
 const accept = async (lane: number, execution_id: ExecutionId): Promise<void> => {
   const { session_id, client_id } = sessions[lane % SESSIONS] as (typeof sessions)[number];
-  const answer = await ring.ask({
-    to: sessionAddress(session_id),
-    message: {
-      type: 'session.execute',
-      caller: { principal, client_id },
-      execution_id,
-      command: noop.facts,
-      args: {},
-      timeout_ms: 60_000,
-      priority: 0,
-      reserved: ring.agents.reserve(execution_id),
-      idempotency: null,
-    } as never,
-  });
+  const message: SessionMessage = {
+    type: 'session.execute',
+    caller: { principal, client_id },
+    execution_id,
+    command: noop.facts,
+    args: {},
+    timeout_ms: 60_000,
+    priority: 0,
+    reserved: ring.agents.reserve(execution_id),
+    unattended: false,
+    idempotency: null,
+  };
+  const answer = await ring.ask({ to: sessionAddress(session_id), message });
   if (!answer.ok) throw new Error(answer.problem.detail);
 };
 const execute = async (lane: number): Promise<void> => {

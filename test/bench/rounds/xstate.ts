@@ -1,21 +1,13 @@
 import { createActor } from 'xstate';
 import { createIdentifiers } from '../../../actors/identifiers.ts';
 import { execution } from '../../../machines/execution.ts';
+import noop from '../commands/noop.ts';
 import { print } from '../summary.ts';
 
 /** The bound of deciding: the execution's machine alone in one thread, from acceptance to its end, with its snapshots. */
 const EXECUTIONS = 20_000;
 const newId = createIdentifiers();
 const session_id = newId('session');
-const command = {
-  name: 'noop',
-  operation: 'write',
-  resource: 'operations',
-  risk: 'low',
-  mode: 'sync',
-  timeout: 60,
-  max_attempts: 1,
-};
 const stamp = { at: Date.now(), random: 0.5 };
 
 const one = (): void => {
@@ -28,16 +20,17 @@ const one = (): void => {
     type: 'execution.accept',
     session_id,
     execution_id,
-    command,
+    command: noop.facts,
     args: {},
     caller: { principal: 'p', client_id: null },
     capability_id: 'cap_0',
+    charged: ['cap_0'],
     timeout_ms: 60_000,
     priority: 0,
     reserved: true,
     idempotency_key: null,
     ...stamp,
-  } as never);
+  });
   const accepted = actor.getSnapshot();
   JSON.stringify(accepted.context);
   actor.send({ type: 'execution.complete', attempt: 1, result: { ok: true }, artifacts: [], ...stamp });

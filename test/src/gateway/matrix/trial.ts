@@ -31,8 +31,8 @@ export const stageAct = async (
   return { scene, caller, inputs };
 };
 
-/** With these one sees more than one's session: the share's, all that the audit has, and the sessions of the principal. */
-const SEEING: ReadonlySet<Right> = new Set(['share_token', 'operator', 'authenticated']);
+/** With these one sees more than one's session: the share's, and all that the audit has. */
+const SEEING: ReadonlySet<Right> = new Set(['share_token', 'operator']);
 
 /** Who has no client, or none any more, cannot log in over MQTT; whoever else is asked there as well. */
 const canLogIn = ({ standing }: Persona): boolean => standing.credentials === 'client';
