@@ -117,8 +117,10 @@ const SHARE_LIFETIME_MS = 86_400_000;
 export const withShareDefaults = ({ constraints: bounds }: Capability, asked: Attenuation, at: number): Attenuation => {
   const { max_operations = Math.min(SHARE_OPERATIONS, bounds.max_operations ?? Infinity), ...others } =
     asked.constraints ?? {};
+  // A lifetime that begins later is as long as one that begins now.
+  const from = others.not_before === undefined ? at : Math.max(at, Date.parse(others.not_before));
   const expiry = Math.min(
-    at + SHARE_LIFETIME_MS,
+    from + SHARE_LIFETIME_MS,
     bounds.expires_at === undefined ? Infinity : Date.parse(bounds.expires_at),
   );
   const lifetime =

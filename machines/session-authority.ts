@@ -85,13 +85,10 @@ const endRound = (context: SessionContext, roots: readonly string[], reason: End
     const data = { capability_id: id, revoked: [...revoked], clients: hit, cut, reason };
     return [event('capability_revoked', id, data)];
   });
-  const records: Effect[] =
-    reason === 'revoked'
-      ? [
-          { type: 'audit', audit: 'capability_revoked', data: { capability_ids: [...ended] } },
-          ...over.map((share_id): Effect => ({ type: 'audit', audit: 'share_revoked', data: { share_id } })),
-        ]
-      : [];
+  const whole: Effect = { type: 'audit', audit: 'capability_revoked', data: { capability_ids: [...ended] } };
+  const each = over.map((share_id): Effect => ({ type: 'audit', audit: 'share_revoked', data: { share_id, reason } }));
+  // Time is nobody's decision: what is over leaves no record.
+  const records = reason === 'expired' ? [] : [...(reason === 'revoked' ? [whole] : []), ...each];
   const shares = Object.fromEntries(Object.entries(context.shares).filter(([id]) => !over.includes(id as ShareId)));
   const change = { clients, shares, ledger: withoutMeters(context.ledger, [...ended]) };
   const left = heldAlone({ ...context, ...change }, out).filter((id) => !ended.has(id));

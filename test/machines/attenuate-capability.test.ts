@@ -257,6 +257,11 @@ test('a share has its defaults where it says nothing, within its parent', () => 
     expires_at: later(1),
     read_only: true,
   });
+  assert.equal(share(capabilityOf(), { not_before: later(90_000) }), {
+    max_operations: 100,
+    not_before: later(90_000),
+    expires_at: later(90_000 + 86_400),
+  });
   const narrow: Constraints = { max_operations: 5, expires_at: later(60), read_only: true };
   assert.equal(share(capabilityOf({ constraints: narrow })), narrow);
   fc.assert(

@@ -69,7 +69,11 @@ test('a capability is revoked with all that descend from it, and all is said bef
   for (const data of told(one, 'share_revoked')) assert.is(data['reason'], 'revoked');
   assert.equal(one.ring.audits.slice(-4), [
     { type: 'audit', audit: 'capability_revoked', data: { capability_ids: ['cap_a', 'cap_b', 'cap_c'] } },
-    ...['shr_a', 'shr_b', 'shr_c'].map((share_id) => ({ type: 'audit', audit: 'share_revoked', data: { share_id } })),
+    ...['shr_a', 'shr_b', 'shr_c'].map((share_id) => ({
+      type: 'audit',
+      audit: 'share_revoked',
+      data: { share_id, reason: 'revoked' },
+    })),
   ]);
   assert.equal(present(one), ['cli_1', 'cli_d']);
   assert.equal(Object.keys(one.context().shares), ['shr_d']);
