@@ -34,7 +34,7 @@ export interface EmbeddedBroker extends Bus {
   acceptWebSocket(server: HttpServer, path?: string): () => void;
   /** Takes any duplex stream as a client's connection. */
   acceptStream(stream: Duplex, remote: string): void;
-  /** Ends the connection of this MQTT client id at once; false where there is none. */
+  /** Ends the connection of this MQTT client id, after what was written to it; false where there is none. */
   disconnect(clientId: string): boolean;
   /** Who is logged in. */
   connections(): readonly Connection[];
@@ -280,7 +280,7 @@ export const createEmbeddedBroker = async (options: EmbeddedBrokerOptions): Prom
     acceptStream,
     disconnect: (clientId) => {
       const peer = loggedIn.get(clientId);
-      peer?.cut('disconnected by the server');
+      peer?.end('disconnected by the server');
       return peer !== undefined;
     },
     connections: () => [...loggedIn.values()].flatMap(({ connection }) => connection ?? []),

@@ -23,7 +23,10 @@ export interface Peer {
   revoke(filter: string): void;
   /** Sends a publication that one of the granted filters matches. */
   deliver(packet: DeliveredPacket, done: () => void): void;
+  /** Ends it at once, whatever is still to be written. */
   cut(reason: string): void;
+  /** Takes and says no more; what the network has of what was written arrives. */
+  end(reason: string): void;
 }
 
 /** A packet's share of the backlog besides its payload and topic. */
@@ -63,6 +66,14 @@ export const createPeer = (
     if (wire.backlogBytes() > limits.maxBacklogBytes || handedBytes > BURST * limits.maxBacklogBytes)
       return 'too slow for what it subscribes to';
     return null;
+  };
+
+  const close = (reason: string, lingers: boolean): void => {
+    if (dead) return;
+    dead = true;
+    onCut(peer.connection?.clientId ?? null, reason);
+    if (!lingers) wire.cut();
+    client.close();
   };
 
   const peer: Peer = {
@@ -110,13 +121,9 @@ export const createPeer = (
         done();
       });
     },
-    cut: (reason) => {
-      if (dead) return;
-      dead = true;
-      onCut(peer.connection?.clientId ?? null, reason);
-      wire.cut();
-      client.close();
-    },
+    cut: (reason) => close(reason, false),
+    // Who sends while it is closed would be answered by a reset, which takes back what it has not read.
+    end: (reason) => close(reason, wire.backlogBytes() === 0),
   };
 
   client.deliver0 = peer.deliver;

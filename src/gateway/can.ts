@@ -5,7 +5,7 @@ import { coveredBy, mayShare, READ, WRITE, type Authority } from './authorise.ts
 import { needOf } from './command-handlers.ts';
 import type { GatewayContext } from './context.ts';
 import type { SessionFacts } from './facts.ts';
-import type { ClientIdentity } from './mqtt-rpc.ts';
+import type { ClientIdentity } from './principals.ts';
 
 export interface Can {
   readonly seq: number;

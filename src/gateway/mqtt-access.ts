@@ -13,8 +13,8 @@ import type { Cuts } from './cuts.ts';
 import type { Facts } from './facts.ts';
 import type { FailedLogins } from './failed-logins.ts';
 import type { LiveTopics } from './mqtt-live.ts';
-import type { ClientIdentity, MqttRpc } from './mqtt-rpc.ts';
-import type { Identity, Principals } from './principals.ts';
+import type { MqttRpc } from './mqtt-rpc.ts';
+import type { ClientIdentity, Identity, Principals } from './principals.ts';
 
 /** What is known of a connection: whose it is, and the topics it may hear. */
 export type MqttTag =

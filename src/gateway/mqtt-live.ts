@@ -5,7 +5,7 @@ import { canTopic, stateTopic } from '../../machines/topic.ts';
 import type { SessionState } from '../operations/sessions.ts';
 import { canView } from './can.ts';
 import type { GatewayContext } from './context.ts';
-import type { ClientIdentity } from './mqtt-rpc.ts';
+import type { ClientIdentity } from './principals.ts';
 import { sessionState } from './session-handlers.ts';
 
 /**

@@ -6,9 +6,7 @@ import type { Calls } from './calls.ts';
 import type { GatewayContext } from './context.ts';
 import { parseRequest, rpcError, rpcResult, type RpcRequest } from './json-rpc.ts';
 import type { GatewayMetrics } from './metrics.ts';
-import type { Identity } from './principals.ts';
-
-export type ClientIdentity = Extract<Identity, { kind: 'client' }>;
+import type { ClientIdentity } from './principals.ts';
 
 /** JSON-RPC over a client's `requests` and `replies` (contract, section 3). */
 export interface MqttRpc {

@@ -16,7 +16,7 @@ interface KeyIdentity {
   readonly key_id: string;
 }
 
-interface ClientIdentity {
+export interface ClientIdentity {
   readonly kind: 'client';
   readonly principal: string;
   readonly client: ClientFacts;

@@ -7,7 +7,7 @@ import { DEFAULT_TTL, type SessionState } from '../operations/sessions.ts';
 import { answer, refuse, type Handlers } from './call.ts';
 import type { GatewayContext } from './context.ts';
 import { envelope } from './envelope.ts';
-import type { ClientIdentity } from './mqtt-rpc.ts';
+import type { ClientIdentity } from './principals.ts';
 import { drawClient } from './new-client.ts';
 import { notFound } from './authorise.ts';
 import { channelsView, clientView, executionView, sessionView } from './views.ts';
