@@ -10,42 +10,20 @@ import {
   generateKeyPair,
   SignJWT,
   type CryptoKey,
-  type JWK,
   type JWTHeaderParameters,
 } from 'jose';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { CONNECT, dialTcp } from '../support/mqtt-wire.ts';
+import { AUDIENCE, ed, es, ISSUER, other, rs, rs512, SET } from '../support/jwt-issuer.ts';
 import { createWorkspace, type Answer, type Json } from '../support/server.ts';
 
 /** JWTs of an issuer that a server is configured with, and such as are not: and what becomes of an address that keeps trying. */
 const test = suite('bad tokens on a server');
 
-const ISSUER = 'https://login.example';
-const AUDIENCE = 'arbor';
 const FAILED_LOGINS = 150;
 
-const es = await generateKeyPair('ES256', { extractable: true });
-const ed = await generateKeyPair('EdDSA', { extractable: true });
-const rs = await generateKeyPair('RS256', { extractable: true });
-/** For an algorithm that is none of those that are taken unless the configuration says so. */
-const rs512 = await generateKeyPair('RS512', { extractable: true });
-const other = await generateKeyPair('ES256', { extractable: true });
 const encrypting = await generateKeyPair('RSA-OAEP-256');
-const published = async (key: CryptoKey, kid: string, alg: string): Promise<JWK> => ({
-  ...(await exportJWK(key)),
-  kid,
-  alg,
-  use: 'sig',
-});
-const SET = {
-  keys: [
-    await published(es.publicKey, 'es', 'ES256'),
-    await published(ed.publicKey, 'ed', 'EdDSA'),
-    await published(rs.publicKey, 'rs', 'RS256'),
-    await published(rs512.publicKey, 'rs512', 'RS512'),
-  ],
-};
 
 /** Paths that were asked for. */
 const asked: string[] = [];

@@ -1,45 +1,15 @@
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import {
-  exportJWK,
-  exportSPKI,
-  generateKeyPair,
-  SignJWT,
-  UnsecuredJWT,
-  type JWK,
-  type JWTPayload,
-  type CryptoKey,
-} from 'jose';
+import { exportJWK, exportSPKI, SignJWT, UnsecuredJWT, type JWTPayload, type CryptoKey } from 'jose';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { createJwtVerifier, jwksSchema, type JwtIssuer, type JwtVerifier } from '../../../src/gateway/jwt.ts';
 import { createLog } from '../../../src/gateway/log.ts';
 import { eventually, startGateway } from '../../support/gateway.ts';
+import { AUDIENCE, ed, es, ISSUER, other, rs, rs512, SET } from '../../support/jwt-issuer.ts';
 
-const ISSUER = 'https://login.example';
-const AUDIENCE = 'arbor';
 /** 2026-01-01 */
 const START = 1_767_225_600;
-
-const es = await generateKeyPair('ES256', { extractable: true });
-const ed = await generateKeyPair('EdDSA', { extractable: true });
-const rs = await generateKeyPair('RS256', { extractable: true });
-const rs512 = await generateKeyPair('RS512', { extractable: true });
-const other = await generateKeyPair('ES256', { extractable: true });
-const published = async (key: CryptoKey, kid: string, alg: string): Promise<JWK> => ({
-  ...(await exportJWK(key)),
-  kid,
-  alg,
-  use: 'sig',
-});
-const SET = {
-  keys: [
-    await published(es.publicKey, 'es', 'ES256'),
-    await published(ed.publicKey, 'ed', 'EdDSA'),
-    await published(rs.publicKey, 'rs', 'RS256'),
-    await published(rs512.publicKey, 'rs512', 'RS512'),
-  ],
-};
 
 interface Signing {
   readonly alg?: string;
