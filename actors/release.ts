@@ -34,12 +34,13 @@ export const createReleaser = (
     let last: Promise<void> | null = null;
     for (const [index, [session, seq, type, subject]] of head.events.entries()) {
       const json = lines[index] as string;
+      onMention(group, session);
+      // The house hears first: deliveries are decided by what is committed, the event that is delivered included.
+      onEvent({ session, seq, type, subject, json });
       last = bus.publish(eventTopic(session as never, type, subject), json, { qos: 1 });
       last.catch(failed);
-      onMention(group, session);
       if (type === 'actor_restarted') observer.restarted('actor', subject);
       if (type === 'actor_failed') observer.failed('actor', subject);
-      onEvent({ session, seq, type, subject, json });
     }
     for (const [key] of head.snapshots) {
       const { session, id } = addressOf(key);

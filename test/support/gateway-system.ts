@@ -119,9 +119,9 @@ export const createTestSystem = (bus: Bus = createMemoryBus()): TestSystem => {
       const log = events.get(session) ?? [];
       events.set(session, log);
       log.push({ seq, type, json });
+      for (const listener of listeners) listener({ session, seq, type, subject, json });
       // What is told last may come after the bus is closed.
       bus.publish(eventTopic(session as never, type, subject), json, { qos: 1 }).catch(() => {});
-      for (const listener of listeners) listener({ session, seq, type, subject, json });
     }
     for (const [session, effect] of turn.effects) {
       if (effect.type === 'run') runs.set(effect.run.execution_id, effect.run);
