@@ -78,12 +78,11 @@ export const createFacts = (system: System, size = 20_000): Facts => {
       clients.set(id, { ...known, capabilities: known.capabilities.filter((each) => !revoked.includes(each.id)) });
     }
   };
-  /** `client_left` is published before it is heard of here, so it is among the words from the first on. */
   const bar = (id: string, seq: number, word: string): void => {
     const known = barred.get(id);
     barred.set(id, {
       seqs: new Set([...(known?.seqs ?? []), seq]),
-      words: new Set([...(known?.words ?? []), word, `client_left/${id}`]),
+      words: new Set([...(known?.words ?? []), word]),
     });
   };
   const ends = [
