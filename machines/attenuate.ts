@@ -109,6 +109,8 @@ export const attenuate = (parent: Capability, asked: Attenuation, holder: Holder
 /** What a share has unless it says otherwise (contract, section 6). */
 const SHARE_OPERATIONS = 100;
 const SHARE_LIFETIME_MS = 86_400_000;
+/** The last that RFC 3339 can write: years have four digits. */
+const LAST_INSTANT_MS = Date.UTC(9_999, 11, 31, 23, 59, 59, 999);
 
 /**
  * The same request with a share's defaults where it says nothing. They stay within the parent, so that a default is never
@@ -121,6 +123,7 @@ export const withShareDefaults = ({ constraints: bounds }: Capability, asked: At
   const from = others.not_before === undefined ? at : Math.max(at, Date.parse(others.not_before));
   const expiry = Math.min(
     from + SHARE_LIFETIME_MS,
+    LAST_INSTANT_MS,
     bounds.expires_at === undefined ? Infinity : Date.parse(bounds.expires_at),
   );
   const lifetime =

@@ -200,7 +200,7 @@ test('what is made, used and revoked is told and recorded, in this order, and no
       { share_id: 'shr_a', label: 'for Cyd', capability_id: 'cap_a', parent_id: 'cap_2_0' },
       { share_id: 'shr_a', client_id: 'cli_c', type: 'web', principal: 'cyd' },
       { capability_ids: ['cap_a'] },
-      { share_id: 'shr_a' },
+      { share_id: 'shr_a', reason: 'revoked' },
     ],
   );
   const created = one.ring.events.find(({ event }) => event === 'share_created');

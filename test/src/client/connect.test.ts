@@ -41,7 +41,7 @@ test('without a session it makes one, with a session it registers there', async 
   const options = { url: gateway.http, token: TOKEN };
   assert.is((await connect(options)).client_id, CLIENT);
   await connect({ ...options, session: SESSION, client: { type: 'web', name: 'page' } });
-  assert.equal(made, [{ type: 'api' }, [SESSION, { type: 'web', name: 'page' }]]);
+  assert.equal(made, [{ type: 'cli' }, [SESSION, { type: 'web', name: 'page' }]]);
 });
 
 test('joins by a share, with credentials of its own or none, and is that client from then on', async ({ gateway }) => {

@@ -70,7 +70,11 @@ const REFUSED: readonly (readonly [what: string, input: string, field: string])[
     constraint('"expires_at":"2999-01-01T00:00:00Z","expires_in":60'),
     'constraints.expires_in',
   ],
-  ['not_before after the end', constraint('"not_before":"2999-01-01T00:00:00Z"'), 'constraints.not_before'],
+  [
+    'not_before after the end',
+    constraint('"not_before":"2999-01-01T00:00:00Z","expires_in":60'),
+    'constraints.not_before',
+  ],
   ['max_risk unknown', constraint('"max_risk":"none"'), 'constraints.max_risk'],
   ['max_risk in capitals', constraint('"max_risk":"HIGH"'), 'constraints.max_risk'],
   ['max_operations of nothing', constraint('"max_operations":0'), 'constraints.max_operations'],
