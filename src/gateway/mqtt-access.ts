@@ -133,7 +133,8 @@ export const createMqttAccess = (): MqttAccess => {
   const mayHear = (tag: Extract<MqttTag, { kind: 'client' }>, filter: string): boolean => {
     if (tag.own.has(filter)) return true;
     const { session_id, client_id } = tag.identity.client;
-    if (parts?.facts.barred(client_id) !== undefined || !reads(tag.identity)) return false;
+    // Who is about to be cut is not told that it asks too much: it hears nothing, and then that it has no place here.
+    if (parts?.facts.barred(client_id) === undefined && !reads(tag.identity)) return false;
     return filter === tag.state || filterCovers(eventFilter(session_id), filter);
   };
 
@@ -170,7 +171,9 @@ export const createMqttAccess = (): MqttAccess => {
     connected: (connection) => parts?.connected(connection),
     disconnected: (connection) => parts?.disconnected(connection),
     initial: async ({ tag }, filter) =>
-      tag.kind === 'client' && parts !== null ? parts.live.initial(tag.identity, filter) : [],
+      tag.kind === 'client' && parts?.facts.barred(tag.identity.client.client_id) === undefined
+        ? (parts?.live.initial(tag.identity, filter) ?? [])
+        : [],
   };
   return {
     policy,
