@@ -10,7 +10,6 @@ import { createAsks } from './asks.ts';
 import { anchoredClock, clockAnchor } from './clock.ts';
 import { createIdentifiers } from './identifiers.ts';
 import { createInbox, type InboxNote } from './inbox.ts';
-import { createJournalClient } from './journal-client.ts';
 import { StoreFailedError, type Claim, type Journal, type KeyStore } from './journal.ts';
 import type { JournalNotice } from './journal-messages.ts';
 import { createMentions } from './mentions.ts';
@@ -18,10 +17,10 @@ import { SILENT, type Observer } from './observer.ts';
 import { createOutboxes } from './outboxes.ts';
 import { SHARDS, shardOf } from './placement.ts';
 import { createReleaser } from './release.ts';
+import { threadedParts, type RingParts } from './ring-parts.ts';
 import { createSender } from './sender.ts';
 import type { ShardLimits } from './shard-messages.ts';
 import { SHARD_LIMITS } from './shard-messages.ts';
-import { createSqliteReads } from './sqlite-reads.ts';
 import { createSupervisor, type SupervisorLimits } from './supervisor.ts';
 import type { PresumedClient, ReleasedEvent, Readiness, System } from './system.ts';
 
@@ -42,6 +41,8 @@ export interface RingOptions {
   readonly inboxPerShard?: number;
   /** The journal thread ended by itself: the process has to be started again. */
   readonly onFatal?: (error: Error) => void;
+  /** Where the shards and the journal run; default on threads, with a file. */
+  readonly parts?: RingParts;
 }
 
 /** The ring with what only its owner needs. */
@@ -72,6 +73,7 @@ const DRAIN_POLL_MS = 10;
  */
 export const createRing = async (options: RingOptions): Promise<Ring> => {
   const { bus, directory, workers, observer = SILENT, onFatal = () => {} } = options;
+  const parts = options.parts ?? threadedParts(directory);
   const anchor = clockAnchor();
   const clock = anchoredClock(anchor);
   const newId = createIdentifiers();
@@ -220,8 +222,7 @@ export const createRing = async (options: RingOptions): Promise<Ring> => {
     }
   };
 
-  const journal = await createJournalClient({
-    directory,
+  const journal = await parts.journal({
     onNotice,
     onExit: (error) => {
       storeFailed(error.message);
@@ -239,7 +240,7 @@ export const createRing = async (options: RingOptions): Promise<Ring> => {
     limits: { ...SHARD_LIMITS, ...options.shard },
     supervision: options.supervisor ?? {},
     clock,
-    connectJournal: journal.connect,
+    pool: (how) => parts.pool({ ...how, connectJournal: journal.connect }),
     observer,
     onGap: ({ shard, epoch, sender: from }) =>
       Number.isInteger(Number(from)) ? outboxes.resend(Number(from), shard) : inbox.resend(shard, epoch),
@@ -248,7 +249,7 @@ export const createRing = async (options: RingOptions): Promise<Ring> => {
   const settle = async (mention: string | null): Promise<void> => {
     if (mentions.isOpen(mention)) mentions.settled(await journal.call({ type: 'settle' }));
   };
-  const reads = createSqliteReads({ directory, settle });
+  const reads = parts.reads(settle);
   const unsubscribe = bus.subscribe(INBOX_FILTER, sender.arrived);
 
   const end = async (graceMs: number): Promise<void> => {

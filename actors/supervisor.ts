@@ -1,11 +1,10 @@
-import type { MessagePort } from 'node:worker_threads';
 import type { ChildEffect, ChildSpec } from '../machines/child.ts';
 import { createChildRunner, type ChildRunner } from './child-runner.ts';
 import type { Clock } from './clock.ts';
 import type { Observer } from './observer.ts';
 import { SHARDS, shardsOf } from './placement.ts';
 import type { Input, ShardLimits, ShardOutput } from './shard-messages.ts';
-import { createShardPool, type Taking } from './shard-pool.ts';
+import type { ShardPool, ShardPoolOptions, Taking } from './shard-pool.ts';
 
 export interface SupervisorLimits {
   /** Time between two heartbeats; default 1,000 ms. */
@@ -40,7 +39,7 @@ export interface SupervisorOptions {
   readonly limits: ShardLimits;
   readonly supervision: Partial<SupervisorLimits>;
   readonly clock: Clock;
-  readonly connectJournal: () => MessagePort;
+  readonly pool: (options: Omit<ShardPoolOptions, 'connectJournal'>) => ShardPool;
   readonly observer: Observer;
   readonly onGap: (gap: Extract<ShardOutput, { type: 'gap' }>) => void;
   /** A worker is gone; this is what it was taking. */
@@ -78,13 +77,12 @@ export const createSupervisor = (options: SupervisorOptions): Supervisor => {
   let ping = 0;
   let restarts = 0;
 
-  const pool = createShardPool({
+  const pool = options.pool({
     workers,
     clockAnchor: options.clockAnchor,
     catalogue: options.catalogue,
     limits: options.limits,
     maxHeapMb: limits.maxHeapMb,
-    connectJournal: options.connectJournal,
     onOutput: (worker, output) => {
       const child = held[worker];
       if (output.type === 'gap') onGap(output);
