@@ -222,17 +222,19 @@ export const createRing = async (options: RingOptions): Promise<Ring> => {
     }
   };
 
-  const journal = await parts.journal({
-    onNotice,
-    onExit: (error) => {
-      storeFailed(error.message);
-      unusable.reject(error);
-      if (started) onFatal(error);
-    },
-  }).catch(async (error: unknown) => {
-    await agents.close(0);
-    throw error;
-  });
+  const journal = await parts
+    .journal({
+      onNotice,
+      onExit: (error) => {
+        storeFailed(error.message);
+        unusable.reject(error);
+        if (started) onFatal(error);
+      },
+    })
+    .catch(async (error: unknown) => {
+      await agents.close(0);
+      throw error;
+    });
   const supervisor = createSupervisor({
     workers,
     clockAnchor: anchor,

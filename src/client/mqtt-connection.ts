@@ -27,6 +27,8 @@ export interface MqttConnection {
   close(): void;
 }
 
+export type OpenMqtt = (login: MqttLogin, listener: MqttListener) => Promise<MqttConnection>;
+
 /** CONNACK's code for credentials that are not taken (MQTT 3.1.1, table 3.1). */
 const BAD_CREDENTIALS = new Set([4, 5]);
 /** SUBACK's code for a refused filter (MQTT 3.1.1, 3.9.3). */
@@ -59,7 +61,7 @@ const within = <T>(
  * Connects and logs in. Rejects with `unauthenticated` where the login is refused, `unavailable` where there is no
  * connection, `timed_out` at the deadline.
  */
-export const openMqttConnection = async (login: MqttLogin, listener: MqttListener): Promise<MqttConnection> => {
+export const openMqttConnection: OpenMqtt = async (login, listener) => {
   const { url, clientId, username, password, timeoutMs } = login;
   const { default: mqtt } = await import('mqtt');
   const wire: Wire = mqtt.connect(url, {

@@ -1,8 +1,9 @@
 import { pause, reconnectDelay } from './backoff.ts';
 import { isRetryable } from './failure.ts';
-import { openMqttConnection, type MqttConnection, type MqttLogin } from './mqtt-connection.ts';
+import type { MqttConnection, MqttLogin, OpenMqtt } from './mqtt-connection.ts';
 
 export interface MqttLinkOptions {
+  readonly open: OpenMqtt;
   readonly login: MqttLogin;
   message(topic: string, payload: Uint8Array): void;
   /** A new connection: subscribes to what is needed. It counts as up when this resolves. */
@@ -29,7 +30,7 @@ export const createMqttLink = (options: MqttLinkOptions): MqttLink => {
   const live = async (): Promise<void> => {
     const { promise: gone, resolve: closed } = Promise.withResolvers<void>();
     let isGone = false;
-    const connection = await openMqttConnection(options.login, {
+    const connection = await options.open(options.login, {
       message: options.message,
       closed: () => {
         isGone = true;

@@ -8,7 +8,7 @@ import { createMethods, type Call, type Client } from './client.ts';
 import type { EventFeed, FeedListener } from './event-feed.ts';
 import { unreachable } from './failure.ts';
 import { followEvents, type FollowOptions } from './follow.ts';
-import type { MqttConnection } from './mqtt-connection.ts';
+import { openMqttConnection, type MqttConnection, type OpenMqtt } from './mqtt-connection.ts';
 import { createMqttLink } from './mqtt-link.ts';
 import { createRpc } from './rpc.ts';
 
@@ -21,6 +21,8 @@ export interface MqttClientOptions {
   readonly session: string;
   /** Milliseconds for an answer, beside what the call itself waits for; default 15,000. */
   readonly timeoutMs?: number;
+  /** Opens a connection; default over the network. */
+  readonly open?: OpenMqtt;
 }
 
 /** The gateway over MQTT 3.1.1, as one client of one session. */
@@ -43,7 +45,7 @@ const unique = (): string =>
  * again under the same request id, which the server answers alike. Every call has its deadline, connected or not.
  */
 export const createMqttClient = (options: MqttClientOptions): MqttClient => {
-  const { url, clientId, token, session, timeoutMs = DEFAULT_TIMEOUT_MS } = options;
+  const { url, clientId, token, session, timeoutMs = DEFAULT_TIMEOUT_MS, open = openMqttConnection } = options;
   if (!isId('session', session)) throw new TypeError(`session: expected the id of a session, got ${session}`);
   if (!isId('client', clientId)) throw new TypeError(`clientId: expected the id of a client, got ${clientId}`);
   const [requests, replies, events] = [
@@ -71,6 +73,7 @@ export const createMqttClient = (options: MqttClientOptions): MqttClient => {
   };
 
   const link = createMqttLink({
+    open,
     login: { url, clientId: `${clientId}:${suffix}`, username: clientId, password: token, timeoutMs },
     message: (topic, payload) => {
       let value: unknown;

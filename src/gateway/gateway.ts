@@ -1,64 +1,13 @@
 import type { AddressInfo } from 'node:net';
 import type { Duplex } from 'node:stream';
-import { Registry } from 'prom-client';
-import type { KeyStore } from '../../actors/journal.ts';
-import type { System } from '../../actors/system.ts';
-import { DEFAULT_GRANTS, type ClientType, type Grant } from '../../machines/capability.ts';
-import type { Command } from '../../machines/command.ts';
-import { problem } from '../../machines/error.ts';
-import { NO_AUDIT, type Audit } from './audit.ts';
-import { createCalls } from './calls.ts';
-import type { GatewayContext } from './context.ts';
-import { createCuts } from './cuts.ts';
-import { createFacts } from './facts.ts';
-import { createFailedLogins } from './failed-logins.ts';
+import { createCore, type CoreOptions } from './core.ts';
 import { createHttp } from './http.ts';
-import { createJwtVerifier, type JwtIssuer } from './jwt.ts';
-import { DEFAULT_GATEWAY_LIMITS, type GatewayLimits } from './limits.ts';
-import type { Log } from './log.ts';
-import { createLoginAudit } from './login-audit.ts';
-import { createGatewayMetrics } from './metrics.ts';
-import { addressOf, type MqttAccess } from './mqtt-access.ts';
-import { createMqttConnections, type MqttServer } from './mqtt-connections.ts';
-import { createLiveTopics } from './mqtt-live.ts';
-import { createMqttRpc } from './mqtt-rpc.ts';
-import { createPresence } from './presence.ts';
-import { createPrincipalLimits, principalRateLimits, type ConfiguredRateLimits } from './principal-limits.ts';
-import { ANONYMOUS, createPrincipals } from './principals.ts';
-import { createRefusals } from './refusals.ts';
-import { createSlots } from './slots.ts';
-import { createStreams } from './streams.ts';
-import { createWaits } from './waits.ts';
+import type { MqttServer } from './mqtt-connections.ts';
 
-export interface GatewayOptions {
-  /** The running ring. */
-  readonly system: System;
-  /** Principals and their API keys. */
-  readonly keys: KeyStore;
-  /** Every command by its name. */
-  readonly commands: ReadonlyMap<string, Command>;
-  /** Where artifacts are; absolute. */
-  readonly dataDirectory: string;
+export interface GatewayOptions extends CoreOptions {
   readonly http: { readonly host: string; readonly port: number };
-  /** The broker, made with `access.policy`, and where it listens. Without it there is HTTP only. */
-  readonly mqtt?: {
-    readonly access: MqttAccess;
-    readonly server: MqttServer;
-    readonly host: string;
-    readonly port: number;
-  };
-  readonly log: Log;
-  /** Where metrics are collected; default one of its own. */
-  readonly register?: Registry;
-  readonly limits?: Partial<GatewayLimits>;
-  /** What each type of client is granted; default `DEFAULT_GRANTS`. */
-  readonly grants?: Readonly<Record<ClientType, readonly Grant[]>>;
-  /** Accepted commands of one principal and command in 60 minutes; default ten times what `grants` says. */
-  readonly principalRateLimit?: ConfiguredRateLimits;
-  /** Where the gateway records what it decides by itself; default nowhere. */
-  readonly audit?: Audit;
-  /** Whose JWTs are believed; default nobody's. */
-  readonly auth?: JwtIssuer | null;
+  /** Where the broker listens as well. */
+  readonly mqtt?: CoreOptions['mqtt'] & { readonly server: MqttServer; readonly host: string; readonly port: number };
   /** Origins of pages that may call the HTTP binding; none by default. */
   readonly origins?: readonly string[];
   /** The version that the documents name. */
@@ -87,115 +36,11 @@ const IDLE_POLL_MS = 10;
 
 /** The gateway: the bindings of the table of operations to a running system. */
 export const createGateway = async (options: GatewayOptions): Promise<Gateway> => {
-  const { system, keys, commands, dataDirectory, log, version } = options;
-  const limits = Object.freeze({ ...DEFAULT_GATEWAY_LIMITS, ...options.limits });
-  const { grants = DEFAULT_GRANTS } = options;
-  const now = (): number => system.now();
-  const onError = (what: string) => (error: unknown) => log.error({ err: error }, what);
-  const { audit = NO_AUDIT } = options;
-  const register = options.register ?? new Registry();
-  const facts = createFacts(system);
-  const presence = createPresence({
-    system,
-    graceMs: limits.graceMs,
-    presumed: system.presumedAttached(),
-  });
-  const waits = createWaits(system);
-  const cuts = createCuts();
-  const slots = createSlots(limits.streams);
-  const streams = createStreams(system, limits.heartbeatMs);
-  const refusals = createRefusals({ system, audit, onLimited: (reason) => metrics.limited(reason) });
-  const context: GatewayContext = {
-    system,
-    facts,
-    waits,
-    slots,
-    cuts,
-    presence,
-    commands,
-    limits,
-    dataDirectory,
-    grants,
-    principalLimits: createPrincipalLimits(principalRateLimits(grants, options.principalRateLimit), now),
-    keys,
-    audit,
-    refusals,
-  };
-  const logins = createLoginAudit({ audit, now, onError: onError('a login could not be recorded') });
-  const jwt = options.auth ? createJwtVerifier(options.auth, { log, now }) : null;
-  const principals = createPrincipals({ keys, facts, cuts, jwt, now, onKey: logins.keyUsed });
-  const failedLogins = createFailedLogins(limits.failedLogins, now, logins.loginFailed);
-  const calls = createCalls(context, (error, operation) => log.error({ err: error, operation }, 'an operation failed'));
-  const connections =
-    options.mqtt === undefined
-      ? null
-      : createMqttConnections({ bus: system.bus, server: options.mqtt.server, presence, cuts });
-  const metrics = createGatewayMetrics(register, {
-    streams: slots.taken,
-    waiters: waits.count,
-    mqttConnections: () => connections?.count() ?? 0,
-    presentClients: presence.count,
-  });
-  const live = createLiveTopics(context, onError('a state could not be published'));
-  if (options.mqtt !== undefined && connections !== null) {
-    const { connected, disconnected, signalOf } = connections;
-    options.mqtt.access.bind({
-      principals,
-      failedLogins,
-      live,
-      connected,
-      disconnected,
-      signalOf,
-      rpc: createMqttRpc({ context, calls, metrics, onError: onError('a reply could not be published') }),
-      facts,
-      cuts,
-      now,
-      onFailedLogin: () => metrics.failedLogin('mqtt'),
-      onOperatorSubscribe: async (principal, filter, address) => {
-        await audit.note({
-          type: 'operator_subscribed',
-          at: now(),
-          session_id: null,
-          principal,
-          client_id: null,
-          data: { filter, address },
-        });
-        log.info({ principal, filter }, 'an operator subscribes');
-      },
-      onRefused: (connection, operation) => {
-        const { tag } = connection;
-        const session = tag.kind === 'client' ? tag.identity.client.session_id : null;
-        const identity = tag.kind === 'client' ? tag.identity : { ...ANONYMOUS, principal: tag.principal };
-        refusals.note(
-          { identity, address: addressOf(connection) },
-          operation,
-          problem('security_violation', 'a topic beyond the rights of the client', { reason: 'topic' }),
-          session,
-        );
-      },
-    });
-  }
-  const app = await createHttp({
-    context,
-    calls,
-    principals,
-    failedLogins,
-    streams,
-    metrics,
-    log,
-    register,
-    version,
-    origins: options.origins ?? [],
-  });
+  const { log, version, origins = [], mqtt } = options;
+  const core = createCore(options);
+  const app = await createHttp({ ...core, log, version, origins });
   await app.ready();
-  const ends = [
-    ...(options.mqtt === undefined ? [] : [options.mqtt.server.acceptWebSocket(app.server, '/mqtt')]),
-    system.onEvent(live.take),
-    system.onCut((client) => {
-      presence.forget(client as never);
-      cuts.cut(client);
-    }),
-  ];
+  const stopUpgrades = mqtt?.server.acceptWebSocket(app.server, '/mqtt');
 
   // Upgraded sockets are no longer the HTTP server's to close, but it waits for them.
   const upgraded = new Set<Duplex>();
@@ -205,11 +50,8 @@ export const createGateway = async (options: GatewayOptions): Promise<Gateway> =
   });
 
   const shutDown = async (graceMs: number): Promise<void> => {
-    for (const end of ends) end();
-    streams.close();
-    waits.close();
-    live.close();
-    presence.close();
+    stopUpgrades?.();
+    core.quit();
     const closing = app.close();
     for (const socket of upgraded) socket.destroy();
     // A connection whose answer was under way becomes idle only now.
@@ -218,10 +60,7 @@ export const createGateway = async (options: GatewayOptions): Promise<Gateway> =
     await closing;
     clearInterval(idle);
     clearTimeout(all);
-    // What was refused until now leaves its trace; the system is still there to take it.
-    refusals.close();
-    await audit.close();
-    facts.close();
+    await core.close();
   };
   let closed: Promise<void> | null = null;
 
@@ -229,7 +68,6 @@ export const createGateway = async (options: GatewayOptions): Promise<Gateway> =
     listen: async () => {
       await app.listen({ host: options.http.host, port: options.http.port });
       const { address, port } = app.server.address() as AddressInfo;
-      const { mqtt } = options;
       const bound = mqtt === undefined ? null : await mqtt.server.listenTcp({ host: mqtt.host, port: mqtt.port });
       return { http: { host: address, port }, mqtt: bound };
     },

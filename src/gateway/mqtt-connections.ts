@@ -20,7 +20,7 @@ export interface MqttConnections {
 
 export interface MqttConnectionsOptions {
   readonly bus: Bus;
-  readonly server: MqttServer;
+  readonly server: Pick<MqttServer, 'disconnect'>;
   readonly presence: Presence;
   readonly cuts: Cuts;
 }
