@@ -14,7 +14,8 @@ export const anchoredClock = (anchor: number): Clock => {
   return () => Math.floor(anchor + monotonicMs());
 };
 
-export const clockAnchor = (): number => Date.now() - monotonicMs();
+/** The anchor of a process that begins now, or at `earliest` where the wall is behind that: no time has passed then. */
+export const clockAnchor = (earliest = 0): number => Math.max(Date.now(), earliest) - monotonicMs();
 
 const monotonicMs = (): number => {
   const [seconds, nanoseconds] = process.hrtime();

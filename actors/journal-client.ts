@@ -21,6 +21,7 @@ export interface JournalClientOptions extends JournalThreadData {
 
 /** The journal thread as the main thread holds it. */
 export interface JournalClient {
+  readonly latest: Journal['latest'];
   call<T extends JournalCall['type']>(call: Extract<JournalCall, { type: T }>): Promise<JournalAnswers[T]>;
   /** A port for a shard worker, to be transferred to it. */
   connect(): MessagePort;
@@ -57,9 +58,9 @@ export const createJournalClient = async (options: JournalClientOptions): Promis
     return found;
   };
 
-  await new Promise<void>((resolve, reject) => {
+  const latest = await new Promise<number>((resolve, reject) => {
     worker.once('error', (error) => reject(new StoreFailedError(error.message, { cause: error })));
-    worker.once('message', () => resolve());
+    worker.once('message', (ready: Extract<JournalNotice, { type: 'ready' }>) => resolve(ready.latest));
   });
   worker.on('message', (notice: JournalNotice) => {
     if (notice.type === 'answer') settle(notice.id)?.resolve(notice.value as never);
@@ -102,6 +103,7 @@ export const createJournalClient = async (options: JournalClientOptions): Promis
   };
 
   return {
+    latest,
     call,
     connect: () => {
       const { port1, port2 } = new MessageChannel();

@@ -59,6 +59,11 @@ export const createJournalLoop = ({ journal, stopwatch, notify, later }: Journal
   let applyFailing = false;
   let idling = false;
   let closing = false;
+  /**
+   * Turns whose commit failed, by shard. Some of them may be durable all the same; the shard's next claim shows which, and
+   * then they are let out like any other, for nobody else would ever tell of them.
+   */
+  const doubtful = new Map<number, TurnStep[]>();
 
   const failed = (error: unknown): void => {
     failing = true;
@@ -82,20 +87,28 @@ export const createJournalLoop = ({ journal, stopwatch, notify, later }: Journal
         else closed(turn);
       }
       if (accepted.length === 0) return;
-      group += 1;
-      for (const { input } of accepted) backlog += input.turn.text.length;
-      notify({
-        type: 'released',
-        group,
-        texts: accepted.map(({ input }) => input.turn.text),
-        releases: accepted.map(({ input }) => input.release),
-        commitMs: stopwatch() - started,
-      });
+      letOut(accepted, stopwatch() - started);
       succeeded();
     } catch (error) {
       failed(error);
-      for (const turn of turns) closed(turn);
+      for (const turn of turns) {
+        const { shard } = turn.input.turn;
+        doubtful.set(shard, [...(doubtful.get(shard) ?? []), turn]);
+        closed(turn);
+      }
     }
+  };
+  const letOut = (turns: readonly TurnStep[], commitMs: number): void => {
+    if (turns.length === 0) return;
+    group += 1;
+    for (const { input } of turns) backlog += input.turn.text.length;
+    notify({
+      type: 'released',
+      group,
+      texts: turns.map(({ input }) => input.turn.text),
+      releases: turns.map(({ input }) => input.release),
+      commitMs,
+    });
   };
   const closed = ({ input, answer }: TurnStep): void =>
     answer({ type: 'closed', shard: input.turn.shard, epoch: input.turn.epoch });
@@ -111,6 +124,14 @@ export const createJournalLoop = ({ journal, stopwatch, notify, later }: Journal
     }
     succeeded();
     backlog = 0;
+    for (const { shard, turn } of claims) {
+      // No other turn of this number can have come between: the epoch was closed until now.
+      letOut(
+        (doubtful.get(shard) ?? []).filter(({ input }) => input.turn.turn <= turn),
+        0,
+      );
+      doubtful.delete(shard);
+    }
     // The worker hears first: what the main thread then sends for the new epoch finds it open.
     answer({ type: 'claimed', claims });
     notify({ type: 'claimed', claims });

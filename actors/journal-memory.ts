@@ -13,40 +13,48 @@ export interface MemoryJournalOptions {
   readonly disk?: MemoryDisk;
   /** Called before each write; what it throws is the cause of the `StoreFailedError`, and nothing is written. */
   readonly beforeWrite?: (write: MemoryWrite) => void;
+  /** The same after it, where all is written: its outcome is unknown to who asked. */
+  readonly afterWrite?: (write: MemoryWrite) => void;
 }
 
 /** The journal in plain maps: nothing is durable beyond its {@link MemoryDisk}, everything is applied at once. */
 export const createMemoryJournal = (options: MemoryJournalOptions = {}): Journal => {
-  const { disk = createMemoryDisk(), beforeWrite } = options;
+  const { disk = createMemoryDisk(), beforeWrite, afterWrite } = options;
   let open = true;
 
   const checkOpen = (): void => {
     if (!open) throw new StoreFailedError('the journal in memory is closed');
   };
-  const checkWrite = (write: MemoryWrite): void => {
+  const write = <T>(what: MemoryWrite, work: () => T): T => {
     checkOpen();
     try {
-      beforeWrite?.(write);
+      beforeWrite?.(what);
     } catch (cause) {
       throw new StoreFailedError('the journal in memory takes no writes', { cause });
     }
+    const written = work();
+    try {
+      afterWrite?.(what);
+    } catch (cause) {
+      throw new StoreFailedError('the journal in memory does not know what it has written', { cause });
+    }
+    return written;
   };
 
   return {
-    claim: async (shards) => {
-      checkWrite('claim');
-      return shards.map((shard) => claim(disk, shard));
-    },
+    latest: disk.latest,
+    claim: async (shards) => write('claim', () => shards.map((shard) => claim(disk, shard))),
     commit: async (turns) => {
       checkOpen();
       const { verdicts, accepted, audit, ahead } = judge(turns, disk.heads);
       if (accepted.length === 0) return verdicts;
       const records = accepted.flatMap(decodeTurns);
-      checkWrite('commit');
-      for (const record of records) applyTurn(disk, record);
-      recordAudit(disk, audit);
-      for (const [shard, head] of ahead) disk.heads.set(shard, head);
-      return verdicts;
+      return write('commit', () => {
+        for (const record of records) applyTurn(disk, record);
+        recordAudit(disk, audit);
+        for (const [shard, head] of ahead) disk.heads.set(shard, head);
+        return verdicts;
+      });
     },
     load: async (session) => {
       checkOpen();
@@ -70,8 +78,7 @@ export const createMemoryJournal = (options: MemoryJournalOptions = {}): Journal
       checkOpen();
       const texts = entries.map((entry) => JSON.stringify(entry));
       if (texts.length === 0) return;
-      checkWrite('note');
-      recordAudit(disk, texts);
+      write('note', () => recordAudit(disk, texts));
     },
     apply: async () => {
       checkOpen();
@@ -89,9 +96,10 @@ export const createMemoryJournal = (options: MemoryJournalOptions = {}): Journal
       },
       put: async (key, entry) => {
         const texts = entry === undefined ? [] : [JSON.stringify(entry)];
-        checkWrite('keys');
-        disk.keys.set(key.id, { ...key });
-        recordAudit(disk, texts);
+        write('keys', () => {
+          disk.keys.set(key.id, { ...key });
+          recordAudit(disk, texts);
+        });
       },
     },
     close: async () => {

@@ -63,7 +63,8 @@ export interface JournalAnswers {
 
 /** Journal thread to main thread, in commit order. */
 export type JournalNotice =
-  | { readonly type: 'ready' }
+  /** `latest` as of {@link Journal}. */
+  | { readonly type: 'ready'; readonly latest: number }
   | {
       readonly type: 'released';
       /** Number of the group, dense from 1 in a process. */

@@ -77,6 +77,7 @@ const serve = (db: DatabaseSync, directory: string, release: () => void): Journa
   const outbox = db.prepare(
     'SELECT n, key, text FROM outbox WHERE receiver = ? AND sender = ? AND n > ? ORDER BY n LIMIT ?',
   );
+  const getLatest = db.prepare(`SELECT value FROM meta WHERE name = 'latest'`);
   const moveLog = db.prepare('PRAGMA wal_checkpoint(PASSIVE)');
   const truncateLog = db.prepare('PRAGMA wal_checkpoint(TRUNCATE)');
   const walState = db.prepare('PRAGMA wal_checkpoint(NOOP)');
@@ -201,6 +202,7 @@ const serve = (db: DatabaseSync, directory: string, release: () => void): Journa
   readShards();
 
   return {
+    latest: read(() => Number(getLatest.get()?.['value'] ?? 0)),
     claim: async (shards) => {
       checkOpen();
       applyUpTo(tail.lastMention(null));

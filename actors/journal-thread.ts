@@ -44,4 +44,4 @@ main.on(
     );
   }),
 );
-main.postMessage({ type: 'ready' });
+main.postMessage({ type: 'ready', latest: journal.latest });

@@ -40,6 +40,8 @@ export interface MemoryDisk {
   readonly auditKey: Uint8Array;
   readonly audit: StoredAudit[];
   outbox: MemoryOut[];
+  /** The time of the latest turn. */
+  latest: number;
 }
 
 export const createMemoryDisk = (): MemoryDisk => ({
@@ -53,6 +55,7 @@ export const createMemoryDisk = (): MemoryDisk => ({
   auditKey: randomBytes(32),
   audit: [],
   outbox: [],
+  latest: 0,
 });
 
 /** Chains entries of the audit, as JSON, to those that are there. */
@@ -63,6 +66,7 @@ export const recordAudit = ({ audit, auditKey }: MemoryDisk, texts: readonly str
 /** Writes a turn. Throws a `RangeError` where an event does not follow the last. */
 export const applyTurn = (disk: MemoryDisk, { head, contexts, events, out, remembered }: TurnRecord): void => {
   const { shard } = head;
+  disk.latest = Math.max(disk.latest, head.at);
   disk.read.set(shard, { ...disk.read.get(shard), ...head.read });
   disk.outbox = disk.outbox.filter(({ from, to, n }) => to !== shard || n > (head.read[from] ?? 0));
   for (const [index, snapshot] of head.snapshots.entries()) {

@@ -74,8 +74,8 @@ const DRAIN_POLL_MS = 10;
 export const createRing = async (options: RingOptions): Promise<Ring> => {
   const { bus, directory, workers, observer = SILENT, onFatal = () => {} } = options;
   const parts = options.parts ?? threadedParts(directory);
-  const anchor = clockAnchor();
-  const clock = anchoredClock(anchor);
+  /** By the wall alone until the journal says how late it was; nothing is decided before. */
+  let clock = anchoredClock(clockAnchor());
   const newId = createIdentifiers();
   const asks = createAsks();
   const mentions = createMentions();
@@ -235,6 +235,8 @@ export const createRing = async (options: RingOptions): Promise<Ring> => {
       await agents.close(0);
       throw error;
     });
+  const anchor = clockAnchor(journal.latest);
+  clock = anchoredClock(anchor);
   const supervisor = createSupervisor({
     workers,
     clockAnchor: anchor,
@@ -290,7 +292,7 @@ export const createRing = async (options: RingOptions): Promise<Ring> => {
     keys: journal.keys,
     note: journal.note,
     newId,
-    now: clock,
+    now: () => clock(),
     ask: (envelope, deadlineMs = DEFAULT_ASK_MS) => {
       if (draining || readOnly !== null) return Promise.resolve({ ok: false, problem: refusal() });
       if (!inbox.hasRoom(shardOf(envelope.to.session))) {

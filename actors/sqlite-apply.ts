@@ -23,6 +23,8 @@ interface Chunk {
   /** By receiver and sender. */
   readonly outbox: Map<string, { key: string; n: number; text: string }[]>;
   readonly taken: Map<string, { receiver: number; sender: number; n: number }>;
+  /** The time of its latest turn. */
+  latest: number;
 }
 
 interface ShardChange {
@@ -62,6 +64,9 @@ export const createApplier = (db: DatabaseSync): Applier => {
   const addAlias = db.prepare('INSERT OR IGNORE INTO aliases (alias, session, kind, id) VALUES (?, ?, ?, ?)');
   const addOut = db.prepare('INSERT INTO outbox (receiver, sender, n, key, text) VALUES (?, ?, ?, ?, ?)');
   const dropOut = db.prepare('DELETE FROM outbox WHERE receiver = ? AND sender = ? AND n <= ?');
+
+  const putLatest = db.prepare(`
+    INSERT INTO meta VALUES ('latest', ?) ON CONFLICT (name) DO UPDATE SET value = max(value, excluded.value)`);
 
   const writeSession = (session: string, pack: SessionPack): void => {
     const row = getSession.get(session) as { seq: number; remembered: number } | undefined;
@@ -105,6 +110,7 @@ export const createApplier = (db: DatabaseSync): Applier => {
         const [receiver, sender] = pair.split(' ').map(Number) as [number, number];
         for (const { n, key, text } of messages) addOut.run(receiver, sender, n, key, text);
       }
+      putLatest.run(chunk.latest);
       return progress;
     },
   };
@@ -119,6 +125,7 @@ const collect = (rows: readonly LogRow[]): Chunk => {
     aliases: new Map(),
     outbox: new Map(),
     taken: new Map(),
+    latest: 0,
   };
   for (const { id, text } of rows) {
     try {
@@ -131,6 +138,7 @@ const collect = (rows: readonly LogRow[]): Chunk => {
 };
 
 const collectTurn = (chunk: Chunk, { head, contexts, events, out, remembered }: TurnRecord): void => {
+  chunk.latest = Math.max(chunk.latest, head.at);
   const shard = at(chunk.shards, head.shard, (): ShardChange => ({ turn: 0, read: {}, sent: {} }));
   shard.turn = head.turn;
   for (const [sender, n] of Object.entries(head.read)) {

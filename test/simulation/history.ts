@@ -1,0 +1,329 @@
+import fc from 'fast-check';
+import { ProblemError } from '../../machines/error.ts';
+import type { Call } from '../../src/client/client.ts';
+import type { HttpClient } from '../../src/client/http.ts';
+import type { Script } from './handlers.ts';
+import { createRoom, type Member, type Room } from './room.ts';
+
+/** What is done in a history, one after the other. Numbers choose among what is there then. */
+export type Action =
+  | {
+      readonly do: 'execute';
+      readonly who: number;
+      readonly session: number;
+      readonly command: 'work' | 'look' | 'danger';
+      readonly script: Script;
+      readonly key: number | null;
+      readonly timeout: number;
+      readonly priority: number;
+      readonly wait: number;
+      readonly mqtt: boolean;
+    }
+  | {
+      readonly do:
+        | 'cancel'
+        | 'get'
+        | 'list'
+        | 'leave'
+        | 'register'
+        | 'intrude'
+        | 'join'
+        | 'unshare'
+        | 'revoke'
+        | 'close';
+      readonly who: number;
+      readonly which: number;
+    }
+  | {
+      readonly do: 'share';
+      readonly who: number;
+      readonly which: number;
+      readonly limits: Readonly<Record<string, unknown>>;
+    }
+  | { readonly do: 'steps'; readonly count: number }
+  | { readonly do: 'advance' | 'wall'; readonly ms: number }
+  | { readonly do: 'fail' | 'unknown'; readonly writes: number }
+  | { readonly do: 'full' | 'slow' | 'recover' | 'kill' }
+  | { readonly do: 'worker' | 'crash' | 'break' | 'stall' | 'double' | 'input'; readonly which: number };
+
+export interface History {
+  /** Of all that the scheduler and the system's sources of randomness draw. */
+  readonly seed: number;
+  readonly actions: readonly Action[];
+}
+
+const nat = (max: number): fc.Arbitrary<number> => fc.nat({ max });
+
+const script: fc.Arbitrary<Script> = fc.record({
+  ms: fc.oneof(nat(300), fc.constant(60_000)),
+  failures: fc.oneof({ weight: 3, arbitrary: fc.constant(0) }, nat(5)),
+  terminal: fc.oneof({ weight: 3, arbitrary: fc.constant(false) }, fc.boolean()),
+  output: nat(3),
+  progress: nat(3),
+});
+
+const limits = fc.oneof(
+  fc.record({ max_operations: fc.integer({ min: 1, max: 3 }) }),
+  fc.record({ max_concurrent: fc.integer({ min: 1, max: 2 }), max_operations: fc.constant(10) }),
+  fc.record({ expires_in: fc.integer({ min: 1, max: 30 }) }),
+  fc.record({ read_only: fc.constant(true) }),
+  fc.record({ may_share: fc.constant(true), max_operations: fc.integer({ min: 1, max: 4 }) }),
+);
+
+const one = (name: Action['do'], weight: number, of: Record<string, fc.Arbitrary<unknown>> = {}) => ({
+  weight,
+  arbitrary: fc.record({ do: fc.constant(name), ...of }) as unknown as fc.Arbitrary<Action>,
+});
+const by = { who: nat(7), which: nat(31) };
+
+const action: fc.Arbitrary<Action> = fc.oneof(
+  one('execute', 14, {
+    who: nat(7),
+    session: nat(3),
+    command: fc.constantFrom('work', 'work', 'look', 'danger'),
+    script,
+    key: fc.option(nat(2), { freq: 3 }),
+    timeout: fc.constantFrom(1, 5, 20),
+    priority: fc.constantFrom(0, 0, 5),
+    wait: fc.constantFrom(0, 0, 3),
+    mqtt: fc.boolean(),
+  }),
+  one('steps', 22, { count: fc.integer({ min: 1, max: 80 }) }),
+  one('cancel', 2, by),
+  one('get', 1, by),
+  one('list', 1, by),
+  one('leave', 1, by),
+  one('register', 1, by),
+  one('intrude', 1, by),
+  one('share', 3, { ...by, limits }),
+  one('join', 4, by),
+  one('unshare', 1, by),
+  one('revoke', 1, by),
+  one('close', 1, by),
+  one('advance', 3, { ms: fc.oneof(nat(200), nat(20_000)) }),
+  one('wall', 1, { ms: fc.constantFrom(3_600_000, -3_600_000) }),
+  one('fail', 1, { writes: fc.integer({ min: 1, max: 3 }) }),
+  one('unknown', 1, { writes: fc.integer({ min: 1, max: 2 }) }),
+  one('full', 1),
+  one('slow', 1),
+  one('recover', 3),
+  one('kill', 2),
+  one('worker', 2, { which: nat(1) }),
+  one('crash', 1, { which: nat(3) }),
+  one('break', 1, { which: nat(7) }),
+  one('stall', 1, { which: nat(7) }),
+  one('double', 1, { which: nat(7) }),
+  one('input', 1, { which: nat(1) }),
+);
+
+export const histories: fc.Arbitrary<History> = fc.record({
+  seed: fc.nat({ max: 2 ** 31 - 1 }),
+  actions: fc.array(action, { minLength: 1, maxLength: 40, size: 'max' }),
+});
+
+/** Long enough for whatever has a deadline to come to its end, beyond the longest timeout and the grace time. */
+const SETTLE_MS = 60_000;
+
+const pick = <T>(all: readonly T[], choice: number): T | undefined => all[choice % Math.max(1, all.length)];
+
+/** Who acts: the owner with a key, or one of the members that are there. */
+const actorOf = (
+  room: Room,
+  who: number,
+): { readonly by: string; readonly call: Call; readonly member: Member | null; readonly http: HttpClient } => {
+  const member =
+    who % 4 === 0
+      ? undefined
+      : pick(
+          room.members.filter(({ ended }) => ended === null),
+          who,
+        );
+  return member === undefined
+    ? { by: 'owner', call: room.owner.call, member: null, http: room.owner }
+    : { by: member.client_id, call: member.http.call, member, http: member.http };
+};
+
+const executionsOf = (room: Room): readonly string[] =>
+  room.asked.flatMap(({ what, answer }) =>
+    what === 'commands.execute' && answer !== null ? [answer['execution_id'] as string] : [],
+  );
+
+const act = (room: Room, action: Action): void | Promise<void> => {
+  switch (action.do) {
+    case 'steps':
+      return room.step(action.count);
+    case 'advance':
+      return room.world.advance(action.ms);
+    case 'wall':
+      return room.world.moveWall(action.ms);
+    case 'fail':
+      room.faults.failing += action.writes;
+      return;
+    case 'unknown':
+      room.faults.unknown += action.writes;
+      return;
+    case 'full':
+      room.faults.full = true;
+      return;
+    case 'slow':
+      return room.server().threads.slowStore(true);
+    case 'recover':
+      return room.recover();
+    case 'kill':
+      return room.kill();
+    case 'worker':
+      return room.server().threads.killWorker(action.which);
+    case 'crash':
+      return room.server().up()?.handlers.crash(action.which);
+    case 'break':
+      return room.server().broker.breakOne(action.which);
+    case 'stall':
+      return room.server().broker.stallOne(action.which);
+    case 'double':
+      return room.server().broker.doubleOne(action.which);
+    case 'input':
+      return room.server().threads.doubleInput(action.which);
+    case 'execute': {
+      const { by: name, call, member } = actorOf(room, action.who);
+      const session = member?.session ?? (pick(room.sessions, action.session) as string);
+      const { command, timeout, priority, wait, key } = action;
+      // The same key stands for the same body.
+      const body =
+        key === null
+          ? { command, args: action.script, timeout, priority }
+          : { command: 'work', args: { ms: key * 50 }, timeout: 20, priority: 0 };
+      const input = { session_id: session, ...body, ...(key === null ? {} : { idempotency_key: `key-${key}` }) };
+      const ask = action.mqtt && member !== null ? member.mqtt.call : call;
+      return room.ask(
+        { what: 'commands.execute', by: name, session, input },
+        () => ask('commands.execute', { ...input, wait } as never) as never,
+      );
+    }
+    case 'share': {
+      const { by: name, http, member } = actorOf(room, action.who);
+      const session = member?.session ?? (pick(room.sessions, action.which) as string);
+      const { limits: constraints } = action;
+      return room.ask(
+        { what: 'shares.create', by: name, session, input: { constraints } },
+        () => http.shares.create({ session_id: session, constraints } as never) as never,
+        (made) => {
+          const { share_id, token, capability } = made as never as {
+            share_id: string;
+            token: string;
+            capability: { id: string };
+          };
+          room.shares.push({ share_id, token, capability_id: capability.id, session, limits: constraints });
+        },
+      );
+    }
+    default:
+      return simple(room, action);
+  }
+};
+
+/** What needs no more than somebody and something. */
+const simple = (
+  room: Room,
+  {
+    do: what,
+    who,
+    which,
+  }:
+    | Extract<Action, { readonly who: number; readonly which: number; readonly do: 'cancel' }>
+    | (Action & { who: number; which: number }),
+): void => {
+  const { by: name, http, member } = actorOf(room, who);
+  const session = member?.session ?? (pick(room.sessions, which) as string);
+  const execution_id = pick(executionsOf(room), which);
+  const share = pick(room.shares, which);
+  const ask = (
+    operation: string,
+    input: Record<string, unknown>,
+    call: () => Promise<unknown>,
+    then?: (answer: never) => void,
+  ): void => room.ask({ what: operation, by: name, session, input }, call as never, then as never);
+  switch (what) {
+    case 'cancel':
+      if (execution_id !== undefined)
+        ask('executions.cancel', { execution_id }, () => http.executions.cancel({ execution_id }));
+      return;
+    case 'get':
+      if (execution_id !== undefined)
+        ask('executions.get', { execution_id }, () => http.executions.get({ execution_id, wait: 1 }));
+      return;
+    case 'list':
+      return ask('events.list', { session }, () => http.events.list({ session_id: session, after: which, limit: 5 }));
+    case 'leave':
+      if (member !== null)
+        ask('clients.leave', {}, () => http.clients.leave({ session_id: session, client_id: member.client_id }));
+      return;
+    case 'register':
+      return ask(
+        'clients.register',
+        {},
+        () => room.owner.clients.register({ session_id: session, client: { type: 'cli' } }),
+        (made) => room.follow(made, null),
+      );
+    case 'intrude':
+      // Not the owner's business: what it may not do is told in the session.
+      return ask('sessions.close', {}, () =>
+        member === null
+          ? Promise.reject(new ProblemError('conflict', 'nobody'))
+          : member.share === null
+            ? http.sessions.get({ session_id: session })
+            : http.sessions.close({ session_id: session }),
+      );
+    case 'join':
+      if (share !== undefined)
+        room.ask(
+          { what: 'sessions.join', by: 'guest', session: share.session, input: { share: share.share_id } },
+          () => room.stranger.sessions.join({ token: share.token, client: { type: 'api' } }) as never,
+          (made) => room.follow(made as never, share.share_id),
+        );
+      return;
+    case 'unshare':
+      if (share !== undefined)
+        ask('shares.revoke', { share_id: share.share_id }, () =>
+          room.owner.shares.revoke({ share_id: share.share_id }),
+        );
+      return;
+    case 'revoke':
+      if (share !== undefined)
+        ask('capabilities.revoke', { capability_id: share.capability_id }, () =>
+          room.owner.capabilities.revoke({ capability_id: share.capability_id }),
+        );
+      return;
+    case 'close':
+      // The first session stays, so that something goes on.
+      if (room.sessions.length > 1)
+        ask('sessions.close', {}, () => room.owner.sessions.close({ session_id: room.sessions.at(-1) as string }));
+      return;
+  }
+};
+
+const SESSIONS = 2;
+
+/** Plays a history to its end; the room stays to be looked at until `end`. */
+export const play = async ({ seed, actions }: History): Promise<Room> => {
+  const room = createRoom(seed);
+  try {
+    await room.settle(200);
+    for (let each = 0; each < SESSIONS; each++)
+      room.ask(
+        { what: 'sessions.create', by: 'owner', session: '', input: {} },
+        () => room.owner.sessions.create({ client: { type: 'cli' } }) as never,
+        (made) => {
+          room.sessions.push((made as never as { session_id: string }).session_id);
+          room.follow(made as never, null);
+        },
+      );
+    await room.settle(200);
+    for (const action of actions) await act(room, action);
+    room.recover();
+    await room.settle(SETTLE_MS);
+    return room;
+  } catch (error) {
+    room.end();
+    throw error;
+  }
+};

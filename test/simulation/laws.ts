@@ -1,0 +1,234 @@
+import { chainAudit, createAuditVerifier, EMPTY_CHAIN } from '../../actors/audit-chain.ts';
+import type { ExecutionContext } from '../../machines/execution.ts';
+import type { Event } from '../../machines/event.ts';
+import { isTerminalEvent } from '../../machines/event.ts';
+import type { SessionContext } from '../../machines/session-context.ts';
+import type { Room } from './room.ts';
+
+void chainAudit;
+void EMPTY_CHAIN;
+
+type Say = (what: string) => void;
+
+/** One execution, as the log and the disk have it. */
+interface Life {
+  readonly id: string;
+  readonly queued: Event;
+  readonly context: ExecutionContext;
+  readonly starts: Event[];
+  readonly retries: Event[];
+  readonly ends: Event[];
+}
+
+const timeOf = ({ timestamp }: Event): number => Date.parse(timestamp);
+
+const logOf = ({ disk }: Room, session: string): Event[] =>
+  (disk.sessions.get(session)?.events ?? []).map(({ json }) => JSON.parse(json) as Event);
+
+const contextOf = <T>({ disk }: Room, key: string): T | null => {
+  const actor = disk.actors.get(key);
+  return actor === undefined ? null : (JSON.parse(actor.context) as T);
+};
+
+const livesOf = (room: Room, session: string, log: readonly Event[]): Map<string, Life> => {
+  const lives = new Map<string, Life>();
+  for (const event of log) {
+    const id = event.data['execution_id'] as string;
+    if (event.type === 'execution_queued')
+      lives.set(id, {
+        id,
+        queued: event,
+        context: contextOf<ExecutionContext>(room, `${session}/execution/${id}`) as ExecutionContext,
+        starts: [],
+        retries: [],
+        ends: [],
+      });
+    const life = lives.get(id);
+    if (event.type === 'execution_started') life?.starts.push(event);
+    if (event.type === 'execution_retrying') life?.retries.push(event);
+    if (isTerminalEvent(event.type)) life?.ends.push(event);
+  }
+  return lives;
+};
+
+/** Promise 3, and time within a session never goes back. */
+const dense = (log: readonly Event[], say: Say): void => {
+  for (const [index, event] of log.entries()) {
+    if (event.seq !== index + 1) say(`event ${index + 1} has seq ${event.seq}`);
+    const before = log[index - 1];
+    if (before !== undefined && timeOf(event) < timeOf(before)) say(`event ${event.seq} is older than the one before`);
+  }
+};
+
+/** Promises 5 and 6: one end each, no earlier than its deadline; retries as declared. */
+const lived = ({ id, queued, context, starts, retries, ends }: Life, say: Say): void => {
+  if (ends.length !== 1) say(`${id} has ${ends.length} ends: ${ends.map(({ type }) => type).join(', ')}`);
+  const [end] = ends;
+  if (end?.type === 'execution_timed_out' && timeOf(end) - timeOf(queued) < context.timeout_ms)
+    say(`${id} timed out early`);
+  if (starts.length > context.command.max_attempts) say(`${id} was started ${starts.length} times`);
+  for (const retry of retries) {
+    const { attempt, delay_ms, problem } = retry.data as {
+      attempt: number;
+      delay_ms: number;
+      problem: { detail: string };
+    };
+    if (problem.detail === 'for good') say(`${id} is tried again after an error that is terminal`);
+    const next = starts.find(({ data }) => data['attempt'] === attempt + 1);
+    if (next !== undefined && timeOf(next) - timeOf(retry) < delay_ms) say(`${id} is tried again too early`);
+  }
+  for (const [index, { data }] of starts.entries())
+    if (data['attempt'] !== index + 1) say(`${id}: start ${index + 1} is attempt ${String(data['attempt'])}`);
+  if (end !== undefined && starts.some(({ seq }) => seq > end.seq)) say(`${id} was started after its end`);
+};
+
+/** Promise 13: limits are never exceeded, and nobody is refused what is left. */
+const limited = (
+  room: Room,
+  session: string,
+  log: readonly Event[],
+  lives: ReadonlyMap<string, Life>,
+  say: Say,
+): void => {
+  for (const { capability_id, limits } of room.shares.filter((share) => share.session === session)) {
+    const { max_operations, max_concurrent } = limits as { max_operations?: number; max_concurrent?: number };
+    const isCharged = (id: unknown): boolean =>
+      lives.get(id as string)?.context.charged.includes(capability_id) === true;
+    let live = 0;
+    let accepted = 0;
+    for (const { type, data } of log) {
+      if (!isCharged(data['execution_id'])) continue;
+      if (type === 'execution_queued') {
+        live += 1;
+        accepted += 1;
+      }
+      if (isTerminalEvent(type)) live -= 1;
+      if (max_concurrent !== undefined && live > max_concurrent) return say(`${capability_id}: ${live} at once`);
+    }
+    if (max_operations !== undefined && accepted > max_operations) say(`${capability_id}: ${accepted} operations`);
+    const meter = contextOf<SessionContext>(room, `${session}/session/${session}`)?.ledger.meters[capability_id];
+    if (meter !== undefined && (meter.used !== accepted || meter.running !== 0))
+      say(`${capability_id}: charged ${meter.used} and ${meter.running} running for ${accepted} accepted`);
+  }
+};
+
+/** Promise 11: nothing is begun under what was revoked, what ran under it is cancelled, and who was cut hears no more. */
+const revoked = (
+  room: Room,
+  session: string,
+  log: readonly Event[],
+  lives: ReadonlyMap<string, Life>,
+  say: Say,
+): void => {
+  for (const { seq, type, data } of log) {
+    if (type !== 'capability_revoked') continue;
+    const { revoked: gone, cut, reason } = data as { revoked: string[]; cut: string[]; reason: string };
+    for (const { id, queued, context, ends } of lives.values()) {
+      if (!gone.includes(context.capability_id)) continue;
+      if (queued.seq > seq) say(`${id} was accepted under a revoked capability`);
+      const [end] = ends;
+      const isLate = end !== undefined && end.seq > seq && queued.seq < seq;
+      if (reason === 'revoked' && isLate && end.type !== 'execution_cancelled')
+        say(`${id} went on after its revocation to ${end.type}`);
+    }
+    for (const member of room.members.filter(({ client_id }) => cut.includes(client_id))) {
+      const late = member.seen.filter((event) => event.seq > seq && event.type !== 'client_left');
+      if (late.length > 0)
+        say(`${member.client_id} heard ${late.map((event) => event.type).join(', ')} after it was cut`);
+    }
+  }
+  void session;
+};
+
+const ENDED_RIGHTLY = new Set(['closed', 'unauthenticated', 'not_found', 'security_violation']);
+
+/** Promises 2 and 4: whoever follows has seen the log from its beginning, each event once, without a hole. */
+const followed = (room: Room, session: string, log: readonly Event[], say: Say): void => {
+  for (const { client_id, seen, ended, session: own } of room.members) {
+    if (own !== session) continue;
+    for (const [index, { seq }] of seen.entries())
+      if (seq !== index + 1) say(`${client_id} saw ${seq} as its event ${index + 1}`);
+    if (ended === null && seen.length !== log.length) say(`${client_id} saw ${seen.length} of ${log.length} events`);
+    if (ended !== null && !ENDED_RIGHTLY.has(ended)) say(`${client_id} gave up: ${ended}`);
+  }
+};
+
+/** What callers may hear when faults are about. */
+const CODES = new Set([
+  'unavailable',
+  'timed_out',
+  'overloaded',
+  'read_only',
+  'conflict',
+  'not_found',
+  'unauthenticated',
+  'security_violation',
+  'rate_limited',
+  'webhook_required',
+  'cancelled',
+  'handler_failed',
+  'attempts_exhausted',
+]);
+
+/** Promises 1 and 8: every call has ended, as a coded error or with what is on the disk. */
+const answered = (room: Room, say: Say): void => {
+  const logs = new Map(room.sessions.map((session) => [session, logOf(room, session)]));
+  const keyed = new Map<string, string>();
+  for (const { what, input, by, session, answer, error, settled } of room.asked) {
+    if (!settled) say(`${what} of ${by} was never answered`);
+    if (error !== null && !CODES.has(error.problem.code))
+      say(`${what} was answered with ${error.problem.code}: ${error.message}`);
+    if (what !== 'commands.execute' || answer === null) continue;
+    const { execution_id, status } = answer as { execution_id: string; status: string };
+    const events = (logs.get(session) ?? []).filter(({ data }) => data['execution_id'] === execution_id);
+    if (!events.some(({ type }) => type === 'execution_queued')) say(`${execution_id} was accepted and is gone`);
+    if (status !== 'pending' && !events.some(({ type }) => type === `execution_${status}`))
+      say(`${execution_id} was answered as ${status}`);
+    if (input['idempotency_key'] === undefined) continue;
+    const principal = room.members.find(({ client_id }) => client_id === by)?.share ?? 'alice';
+    const key = `${session} ${principal} ${String(input['idempotency_key'])}`;
+    const known = keyed.get(key) ?? execution_id;
+    keyed.set(key, known);
+    if (known !== execution_id) say(`${key} stands for ${known} and for ${execution_id}`);
+  }
+};
+
+/** Promise 15. */
+const audited = ({ disk }: Room, lives: ReadonlyMap<string, Life>, say: Say): void => {
+  for (const { id, context } of lives.values())
+    if (context.command.audit && !disk.audit.some(({ text }) => text.includes('command_accepted') && text.includes(id)))
+      say(`${id} is not in the audit`);
+};
+
+const chained = ({ disk }: Room, say: Say): void => {
+  const verifier = createAuditVerifier(disk.auditKey);
+  for (const record of disk.audit) verifier.take(record);
+  if (!verifier.finish().valid) say('the audit does not verify');
+};
+
+/** All that a history has broken; empty where it kept every promise. */
+export const brokenLaws = (room: Room): readonly string[] => {
+  const broken = [...room.broken];
+  const say: Say = (what) => void broken.push(what);
+  const ready = room.server().up()?.ring.readiness();
+  if (ready?.ready !== true) say(`the server is not ready at the end: ${JSON.stringify(ready ?? 'down')}`);
+  for (const session of room.sessions) {
+    const log = logOf(room, session);
+    const lives = livesOf(room, session, log);
+    dense(log, say);
+    for (const life of lives.values()) lived(life, say);
+    limited(room, session, log, lives, say);
+    revoked(room, session, log, lives, say);
+    followed(room, session, log, say);
+    audited(room, lives, say);
+    const context = contextOf<SessionContext>(room, `${session}/session/${session}`);
+    if (context !== null && (context.executions.length > 0 || context.counts.queued !== 0))
+      say(
+        `${session} counts ${context.executions.length} live and ${context.counts.queued} queued executions at the end`,
+      );
+  }
+  answered(room, say);
+  chained(room, say);
+  for (const error of room.errors) if (!error.startsWith('an outbox')) say(`the server reported ${error}`);
+  return broken;
+};
