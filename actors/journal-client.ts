@@ -10,7 +10,7 @@ import type {
 } from './journal-messages.ts';
 import { workerUrl } from './worker-url.ts';
 
-export interface JournalClientOptions extends JournalThreadData {
+export interface JournalClientOptions extends Pick<JournalThreadData, 'directory'> {
   /** Hears everything but answers, in commit order. */
   readonly onNotice: (notice: Exclude<JournalNotice, { type: 'answer' | 'refused' | 'ready' }>) => void;
   /** The thread ended by itself: nothing can be made durable in this process any more. */
@@ -22,6 +22,8 @@ export interface JournalClientOptions extends JournalThreadData {
 /** The journal thread as the main thread holds it. */
 export interface JournalClient {
   readonly latest: Journal['latest'];
+  /** The number of the group that the journal let go last, however far its news has come; wraps at 32 bits. */
+  committed(): number;
   call<T extends JournalCall['type']>(call: Extract<JournalCall, { type: T }>): Promise<JournalAnswers[T]>;
   /** A port for a shard worker, to be transferred to it. */
   connect(): MessagePort;
@@ -43,7 +45,10 @@ interface Pending {
  */
 export const createJournalClient = async (options: JournalClientOptions): Promise<JournalClient> => {
   const { directory, onNotice, onExit, deadlineMs = 10_000 } = options;
-  const worker = new Worker(workerUrl('journal-thread'), { workerData: { directory } satisfies JournalThreadData });
+  const committed = new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT);
+  const latestGroup = new Int32Array(committed);
+  const workerData: JournalThreadData = { directory, committed };
+  const worker = new Worker(workerUrl('journal-thread'), { workerData });
   const pending = new Map<number, Pending>();
   let nextId = 0;
   let cause: Error | null = null;
@@ -104,6 +109,7 @@ export const createJournalClient = async (options: JournalClientOptions): Promis
 
   return {
     latest,
+    committed: () => Atomics.load(latestGroup, 0),
     call,
     connect: () => {
       const { port1, port2 } = new MessageChannel();

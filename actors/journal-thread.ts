@@ -9,13 +9,17 @@ import type { JournalCommand, JournalInput, JournalThreadData } from './journal-
  * lets anything out (ring, rules 3 to 5).
  */
 const main = parentPort as MessagePort;
-const { directory } = workerData as JournalThreadData;
+const { directory, committed } = workerData as JournalThreadData;
+const latestGroup = new Int32Array(committed);
 
 const journal = await createSqliteJournal({ directory });
 const loop = createJournalLoop({
   journal,
   stopwatch,
-  notify: (notice) => main.postMessage(notice),
+  notify: (notice) => {
+    if (notice.type === 'released') Atomics.store(latestGroup, 0, notice.group | 0);
+    main.postMessage(notice);
+  },
   // `setImmediate` lets arrived messages in before the tables are filled.
   later: (task, delayMs) => (delayMs === 0 ? void setImmediate(task) : void setTimeout(task, delayMs)),
 });

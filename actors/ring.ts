@@ -9,6 +9,7 @@ import type { Agents, Report } from './agents.ts';
 import { createAsks } from './asks.ts';
 import { anchoredClock, clockAnchor } from './clock.ts';
 import { createIdentifiers } from './identifiers.ts';
+import { createHeard, readsCaughtUp } from './heard.ts';
 import { createInbox, type InboxNote } from './inbox.ts';
 import { StoreFailedError, type Claim, type Journal, type KeyStore } from './journal.ts';
 import type { JournalNotice } from './journal-messages.ts';
@@ -84,6 +85,8 @@ export const createRing = async (options: RingOptions): Promise<Ring> => {
   const presumed: PresumedClient[] = [];
   /** Executions that were queued when the last process ended, until all are known: the first to wait is not the first to run. */
   let queued: { readonly id: string; readonly session: SessionId; readonly priority: number }[] = [];
+  let committed = (): number => 0;
+  const heard = createHeard(() => committed());
   let started = false;
   let readOnly: string | null = null;
   let draining = false;
@@ -211,7 +214,8 @@ export const createRing = async (options: RingOptions): Promise<Ring> => {
   const onNotice = (notice: Exclude<JournalNotice, { type: 'answer' | 'refused' | 'ready' }>): void => {
     switch (notice.type) {
       case 'released':
-        return release(notice);
+        release(notice);
+        return heard.group(notice.group);
       case 'claimed':
         return notice.claims.forEach(claimed);
       case 'failed':
@@ -227,6 +231,8 @@ export const createRing = async (options: RingOptions): Promise<Ring> => {
       onNotice,
       onExit: (error) => {
         storeFailed(error.message);
+        // Nothing more will come that a read could wait for.
+        heard.group(committed());
         unusable.reject(error);
         if (started) onFatal(error);
       },
@@ -235,6 +241,7 @@ export const createRing = async (options: RingOptions): Promise<Ring> => {
       await agents.close(0);
       throw error;
     });
+  committed = journal.committed;
   const anchor = clockAnchor(journal.latest);
   clock = anchoredClock(anchor);
   const supervisor = createSupervisor({
@@ -287,7 +294,7 @@ export const createRing = async (options: RingOptions): Promise<Ring> => {
 
   return {
     bus,
-    reads,
+    reads: readsCaughtUp(reads, heard),
     agents,
     keys: journal.keys,
     note: journal.note,

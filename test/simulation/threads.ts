@@ -73,10 +73,14 @@ export const createThreads = ({ world, channels, process, disk, faults }: Thread
   const toJournal = channels.open(process);
   const workers = new Map<number, Worker>();
   let hear: (notice: JournalNotice) => void = () => {};
+  let group = 0;
   const loop = createJournalLoop({
     journal,
     stopwatch: () => performance.now(),
-    notify: (notice) => fromJournal.send(() => hear(notice)),
+    notify: (notice) => {
+      if (notice.type === 'released') group = notice.group;
+      fromJournal.send(() => hear(notice));
+    },
     later: (task, delayMs) => void setTimeout(task, delayMs),
   });
   const told = (task: () => void): void => {
@@ -101,6 +105,7 @@ export const createThreads = ({ world, channels, process, disk, faults }: Thread
     };
     return Promise.resolve({
       latest: journal.latest,
+      committed: () => group,
       call,
       connect: () => {
         throw new Error('there are no threads here');

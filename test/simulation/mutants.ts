@@ -1,0 +1,117 @@
+/** A mistake that somebody could make: one place of one file, said otherwise. */
+export interface Mutant {
+  readonly name: string;
+  /** From the root of the project. */
+  readonly file: string;
+  readonly find: string;
+  readonly replace: string;
+}
+
+const mutant = (name: string, file: string, find: string, replace: string): Mutant => ({ name, file, find, replace });
+
+/** Each breaks a promise of the contract; the simulation has to notice (`npm run simulate -- --mutants`). */
+export const MUTANTS: readonly Mutant[] = [
+  mutant(
+    'release before commit',
+    'actors/journal-loop.ts',
+    '      const verdicts = await journal.commit(turns.map(({ input }) => input.turn));',
+    `      letOut(turns, 0);
+      const verdicts = await journal.commit(turns.map(({ input }) => input.turn));`,
+  ),
+  mutant(
+    'outbox acknowledged when it is sent',
+    'actors/memory-disk.ts',
+    '    disk.outbox.push({ from: shard, to, n, key, text: out[index] as string });',
+    '',
+  ),
+  mutant(
+    'watermark not saved',
+    'actors/memory-disk.ts',
+    '  disk.read.set(shard, { ...disk.read.get(shard), ...head.read });',
+    '',
+  ),
+  mutant('duplicates taken', 'actors/shard.ts', "  if (n < next) return 'dropped';", ''),
+  mutant(
+    'memory kept after a failed commit',
+    'actors/shard-host.ts',
+    'for (const resident of residents.values()) if (resident.shard === shard.index) forget(resident);',
+    '',
+  ),
+  mutant(
+    'zombies not fenced',
+    'actors/journal-verdicts.ts',
+    "if (head.epoch === 0 || epoch !== head.epoch) return 'fenced';",
+    '',
+  ),
+  mutant(
+    'turns of unknown outcome forgotten',
+    'actors/journal-loop.ts',
+    'doubtful.set(shard, [...(doubtful.get(shard) ?? []), turn]);',
+    '',
+  ),
+  mutant(
+    'deadlines forgotten over a restart',
+    'actors/shard.ts',
+    '  for (const [key, at] of claim.deadlines) shard.timers.set(key, at);',
+    '',
+  ),
+  mutant(
+    'lost runs not asked for again',
+    'actors/ring.ts',
+    'for (const [key, waits] of claim.waits) resume(key, waits);',
+    '',
+  ),
+  mutant(
+    'a retry of a terminal error',
+    'machines/execution.ts',
+    'retryable && context.attempts < context.command.max_attempts',
+    'context.attempts < context.command.max_attempts',
+  ),
+  mutant(
+    'late results of an old attempt taken',
+    'machines/execution.ts',
+    '  attempt === context.attempts;',
+    '  attempt > 0;',
+  ),
+  mutant(
+    'a second end',
+    'machines/execution.ts',
+    '        deadline: timesOut,\n      },\n    },\n    retrying: {',
+    '        deadline: { actions: act(timeOut) },\n      },\n    },\n    retrying: {',
+  ),
+  mutant('dedupe window dropped', 'actors/memory-disk.ts', '    answers.push([key, remembered[index] as string]);', ''),
+  mutant('a limit read before it is charged', 'machines/charge.ts', 'used >= max_operations', 'used > max_operations'),
+  mutant(
+    'revocation of the parent alone',
+    'machines/descent.ts',
+    'if (parent_id !== null && ended.has(parent_id)) ended.add(child);',
+    'void [child, parent_id];',
+  ),
+  mutant(
+    'what runs goes on after its revocation',
+    'machines/execution.ts',
+    '[capability_id, ...charged].some((id) => capability_ids.includes(id))',
+    'false',
+  ),
+  mutant(
+    'nobody is cut',
+    'actors/release.ts',
+    'if (announced === null) return onCut(client_id);',
+    'if (announced !== null || client_id) return undefined;',
+  ),
+  mutant('audit beside the turn', 'actors/turn.ts', 'audits.push(JSON.stringify(entry));', ''),
+  mutant('reads ahead of what was let out', 'actors/heard.ts', 'await heard.caughtUp();', ''),
+  mutant('a clock that begins at the wall', 'actors/clock.ts', 'Math.max(Date.now(), earliest)', 'Date.now()'),
+  mutant(
+    'a gap is not asked for again',
+    'actors/shard-host.ts',
+    "        toMain({ type: 'gap', shard: shard.index, epoch: shard.epoch, sender });\n      }\n    },\n    journal,",
+    '      }\n    },\n    journal,',
+  ),
+  mutant(
+    'a charge is not given back',
+    'machines/session-executions.ts',
+    'ledger: release(context.ledger, charged)',
+    'ledger: context.ledger',
+  ),
+];
