@@ -85,8 +85,8 @@ export const createRing = async (options: RingOptions): Promise<Ring> => {
   const presumed: PresumedClient[] = [];
   /** Executions that were queued when the last process ended, until all are known: the first to wait is not the first to run. */
   let queued: { readonly id: string; readonly session: SessionId; readonly priority: number }[] = [];
-  let committed = (): number => 0;
-  const heard = createHeard(() => committed());
+  let latestGroup = (): number => 0;
+  const heard = createHeard(() => latestGroup());
   let started = false;
   let readOnly: string | null = null;
   let draining = false;
@@ -232,7 +232,7 @@ export const createRing = async (options: RingOptions): Promise<Ring> => {
       onExit: (error) => {
         storeFailed(error.message);
         // Nothing more will come that a read could wait for.
-        heard.group(committed());
+        heard.group(latestGroup());
         unusable.reject(error);
         if (started) onFatal(error);
       },
@@ -241,7 +241,7 @@ export const createRing = async (options: RingOptions): Promise<Ring> => {
       await agents.close(0);
       throw error;
     });
-  committed = journal.committed;
+  latestGroup = journal.committed;
   const anchor = clockAnchor(journal.latest);
   clock = anchoredClock(anchor);
   const supervisor = createSupervisor({

@@ -1,5 +1,6 @@
 import fc from 'fast-check';
-import { histories, play, type History } from './history.ts';
+import { histories, type History } from './actions.ts';
+import { play } from './history.ts';
 import { brokenLaws } from './laws.ts';
 
 export interface CheckOptions {

@@ -32,6 +32,7 @@ export interface Handlers extends Agents {
 
 const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 const TICK_MS = 20;
+const LATE_MS = 1_500;
 
 /** The agents of a simulation: real places and a real queue, and handlers that do what their arguments say. */
 export const createHandlers = ({ report, places: count, onRun }: HandlersOptions): Handlers => {
@@ -134,6 +135,9 @@ export const createHandlers = ({ report, places: count, onRun }: HandlersOptions
       if (entry === undefined) return;
       const { run, place } = entry;
       active.delete(run.execution_id);
+      // What it said last may come late: of an attempt that is over.
+      const late = { type: 'execution.complete', attempt: run.attempt, result: { late: true }, artifacts: [] } as const;
+      setTimeout(() => report(run.execution_id, place, late), LATE_MS);
       const lost = problem('handler_crashed', 'the command ended its thread');
       report(run.execution_id, place, {
         type: 'execution.fail',

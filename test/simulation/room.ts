@@ -71,6 +71,8 @@ export interface Room {
   readonly broken: string[];
   /** Errors that the server has reported. */
   readonly errors: string[];
+  /** When the last fault was over. */
+  quietSince: number;
   server(): SimServer;
   /** Ends the process at once; another one starts after a while. */
   kill(): void;
@@ -216,6 +218,7 @@ export const createRoom = (seed: number): Room => {
     asked,
     members,
     shares: [],
+    quietSince: 0,
     sessions: [],
     starts,
     broken,
@@ -229,7 +232,7 @@ export const createRoom = (seed: number): Room => {
     ask: (about, call, then) => {
       const entry: Asked = { ...about, askedAt: world.now(), answer: null, error: null, settled: false };
       asked.push(entry);
-      world.within(outside, () =>
+      void world.within(outside, () =>
         call().then(
           (answer) => {
             Object.assign(entry, { answer, settled: true });

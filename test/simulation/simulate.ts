@@ -1,8 +1,8 @@
-import './hooks.ts';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
+import { arrange } from './hooks.ts';
 import { MUTANTS } from './mutants.ts';
 
 /** Seeds within which a mutant has to be noticed. */
@@ -30,13 +30,13 @@ const child = async (
   args: readonly string[],
   mutant: string | null,
 ): Promise<{ readonly code: number; readonly text: string }> => {
-  const process_ = spawn(process.execPath, [fileURLToPath(import.meta.url), ...args], {
+  const part = spawn(process.execPath, [fileURLToPath(import.meta.url), ...args], {
     stdio: ['ignore', 'pipe', 'inherit'],
     env: { ...process.env, ...(mutant === null ? {} : { ARBOR_MUTANT: mutant }) },
   });
   let text = '';
-  process_.stdout.setEncoding('utf8').on('data', (chunk: string) => (text += chunk));
-  const [code] = (await once(process_, 'close')) as [number | null];
+  part.stdout.setEncoding('utf8').on('data', (chunk: string) => (text += chunk));
+  const [code] = (await once(part, 'close')) as [number | null];
   return { code: code ?? 1, text };
 };
 
@@ -61,14 +61,15 @@ if (values.mutants) {
     say(caught ? `caught   ${name}: seed ${seed}, history ${tries}` : `ESCAPED  ${name}\n${text}`);
   });
 } else if (jobs > 1) {
-  const part = Math.ceil(seeds / jobs);
+  const share = Math.ceil(seeds / jobs);
   const starts = Array.from({ length: jobs }, (_, index) => seed + index * 7_919);
   await each(starts, jobs, async (from) => {
-    const { code, text } = await child(['--seed', String(from), '--seeds', String(part)], null);
+    const { code, text } = await child(['--seed', String(from), '--seeds', String(share)], null);
     failed ||= code !== 0;
     say(text.trimEnd());
   });
 } else {
+  arrange(process.env['ARBOR_MUTANT']);
   const { check } = await import('./check.ts');
   const started = process.hrtime.bigint();
   try {

@@ -108,7 +108,7 @@ export const createVirtualWorld = (seed: number): VirtualWorld => {
       clock.clearTimeout(anchor);
       return clock.now - before < limitMs;
     },
-    moveWall: (ms) => void clock.setSystemTime(clock.now + ms),
+    moveWall: (ms) => clock.setSystemTime(clock.now + ms),
     now: () => clock.now,
     end: () => {
       for (const end of ends) end();
