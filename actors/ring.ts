@@ -49,6 +49,11 @@ export interface Ring extends System {
   readonly keys: KeyStore;
   /** Records in the audit what no actor decides. */
   readonly note: Journal['note'];
+  /**
+   * Accepts nothing more, gives what runs `graceMs` to end, and says that it drains; reads and events go on until
+   * `close`. Idempotent.
+   */
+  drain(graceMs: number): Promise<void>;
 }
 
 /** An envelope as those see it who watch; null where nothing in it is to be masked (contract, promise 17). */
@@ -251,13 +256,19 @@ export const createRing = async (options: RingOptions): Promise<Ring> => {
   const reads = createSqliteReads({ directory, settle });
   const unsubscribe = bus.subscribe(INBOX_FILTER, sender.arrived);
 
-  const end = async (graceMs: number): Promise<void> => {
+  const drainWithin = async (graceMs: number): Promise<void> => {
     draining = true;
     const until = clock() + graceMs;
     await agents.close(graceMs);
     while (inbox.depth() > 0 && readOnly === null && clock() < until) {
       await new Promise((resolve) => setTimeout(resolve, DRAIN_POLL_MS));
     }
+  };
+  let drained: Promise<void> | null = null;
+  const drain = (graceMs: number): Promise<void> => (drained ??= drainWithin(graceMs));
+
+  const end = async (graceMs: number): Promise<void> => {
+    await drain(graceMs);
     asks.refuseAll(refusal());
     unsubscribe();
     await supervisor.close();
@@ -321,6 +332,7 @@ export const createRing = async (options: RingOptions): Promise<Ring> => {
         ? { ready: true }
         : { ready: false, state: 'rebuilding', detail: `${open} of ${SHARDS} shards are open` };
     },
+    drain,
     close,
   };
 };
