@@ -85,6 +85,8 @@ const serve = (db: DatabaseSync, directory: string, release: () => void): Journa
   let checkpointing = false;
   /** Set by a write that failed: what SQLite's log holds at its end is not trusted until {@link heal}. */
   let suspect = false;
+  /** Set with it: the outcome of that write is unknown until what is mirrored here is read again. */
+  let unread = false;
   /** The last epoch and turn of each shard, ahead of the tables by what the log holds. */
   const heads = new Map<number, ShardHead>();
   /** What the tables say of each shard. */
@@ -111,33 +113,41 @@ const serve = (db: DatabaseSync, directory: string, release: () => void): Journa
     if (!suspect) return;
     const { busy } = truncateLog.get() as { busy: number };
     if (busy !== 0) throw new StoreFailedError(`the journal ${file} is being read and cannot be brought up`);
+    readAgain();
+    suspect = false;
+  };
+  const readAgain = (): void => {
+    if (!unread) return;
     tail.reload();
     audit.reload();
-    suspect = false;
+    unread = false;
+  };
+  /** Runs what writes; where SQLite fails at it, the end of its log is not trusted any more. */
+  const watched = <T>(work: () => T): T => {
+    try {
+      return work();
+    } catch (error) {
+      if (isSqliteError(error)) suspect = unread = true;
+      throw error;
+    }
   };
 
   /** Runs what also a full disk must not stop. */
   const insist = <T>(work: () => T): T => {
     try {
-      return work();
+      return watched(work);
     } catch (error) {
-      suspect ||= isSqliteError(error);
       if (!isDiskError(error) || !reserve.release()) throw error;
-      return work();
+      return watched(work);
     }
   };
 
   const write = <T>(work: () => T): T => {
     checkOpen();
     return guarded(`the journal ${file} takes no writes`, () => {
-      try {
-        insist(heal);
-        reserve.hold();
-        return work();
-      } catch (error) {
-        suspect ||= isSqliteError(error);
-        throw error;
-      }
+      insist(heal);
+      reserve.hold();
+      return watched(work);
     });
   };
 
@@ -146,8 +156,21 @@ const serve = (db: DatabaseSync, directory: string, release: () => void): Journa
     return guarded(`the journal ${file} could not be read`, work);
   };
 
+  /** Whether it went well; where the disk refused it, the next write tries to heal, and says so when it cannot. */
+  const attempt = (work: () => void): boolean => {
+    try {
+      watched(work);
+      return true;
+    } catch (error) {
+      if (isDiskError(error)) return false;
+      throw error;
+    }
+  };
+
   const moveChunk = (): void => {
-    heal();
+    // What is read has to be in the tables also while nothing can be made durable. They may be filled unhealed, since
+    // that is not synced anyway; nothing else is written before it is healed.
+    if (!attempt(heal)) readAgain();
     const rows = tail.oldest(CHUNK_TEXT);
     const lastId = rows.at(-1)?.id;
     if (lastId === undefined) return;
@@ -240,8 +263,9 @@ const serve = (db: DatabaseSync, directory: string, release: () => void): Journa
       checkOpen();
       const { log, checkpointed } = read(() => walState.get()) as { log: number; checkpointed: number };
       // One or the other, so that their pauses do not add up; in turns, since a reader may hold a checkpoint back.
-      checkpointing = !checkpointing && log - checkpointed > CHECKPOINT_PAGES;
-      if (checkpointing) guarded(`the journal ${file} takes no writes`, () => moveLog.get());
+      checkpointing = !checkpointing && !suspect && log - checkpointed > CHECKPOINT_PAGES;
+      // A checkpoint begins with an fsync of what applying has not synced: where it fails, that is in doubt as well.
+      if (checkpointing) guarded(`the journal ${file} takes no writes`, () => attempt(() => moveLog.get()));
       else applyChunk();
       return !tail.empty;
     },
