@@ -21,6 +21,8 @@ export interface JournalClientOptions extends JournalThreadData {
 
 /** The journal thread as the main thread holds it. */
 export interface JournalClient {
+  /** What was cut from the end of the store's log when it was opened; null where it was whole. */
+  readonly cut: string | null;
   call<T extends JournalCall['type']>(call: Extract<JournalCall, { type: T }>): Promise<JournalAnswers[T]>;
   /** A port for a shard worker, to be transferred to it. */
   connect(): MessagePort;
@@ -57,9 +59,9 @@ export const createJournalClient = async (options: JournalClientOptions): Promis
     return found;
   };
 
-  await new Promise<void>((resolve, reject) => {
+  const { cut } = await new Promise<Extract<JournalNotice, { type: 'ready' }>>((resolve, reject) => {
     worker.once('error', (error) => reject(new StoreFailedError(error.message, { cause: error })));
-    worker.once('message', () => resolve());
+    worker.once('message', resolve);
   });
   worker.on('message', (notice: JournalNotice) => {
     if (notice.type === 'answer') settle(notice.id)?.resolve(notice.value as never);
@@ -102,6 +104,7 @@ export const createJournalClient = async (options: JournalClientOptions): Promis
   };
 
   return {
+    cut,
     call,
     connect: () => {
       const { port1, port2 } = new MessageChannel();

@@ -63,7 +63,8 @@ export interface JournalAnswers {
 
 /** Journal thread to main thread, in commit order. */
 export type JournalNotice =
-  | { readonly type: 'ready' }
+  /** The store is open; `cut` says what was cut from the end of its log. */
+  | { readonly type: 'ready'; readonly cut: string | null }
   | {
       readonly type: 'released';
       /** Number of the group, dense from 1 in a process. */

@@ -13,6 +13,7 @@ import {
   makeDirectory,
   openWriter,
   transact,
+  walFile,
 } from './sqlite-database.ts';
 import { createSqliteKeys } from './sqlite-keys.ts';
 import { createLoader } from './sqlite-load.ts';
@@ -20,6 +21,8 @@ import { createLogTail } from './sqlite-log.ts';
 import { createReserve } from './sqlite-reserve.ts';
 import { readsOver, type Settle } from './sqlite-reads.ts';
 import { judge, type ShardHead } from './journal-verdicts.ts';
+import { scanWal } from './sqlite-wal.ts';
+import { checkLog, openSyncedMark, type SyncedMark } from './synced-mark.ts';
 
 /** How much of the log one `apply` moves, in UTF-16 units: what keeps its pause below about 10 ms. */
 const CHUNK_TEXT = 262_144;
@@ -27,8 +30,10 @@ const CHUNK_TEXT = 262_144;
 const CHECKPOINT_PAGES = 512;
 
 export interface SqliteJournalOptions {
-  /** Made where it is missing. Holds `journal.db`, SQLite's files beside it, `journal.lock` and `audit.key`. */
+  /** Made where it is missing. Holds `journal.db`, SQLite's files beside it, `journal.lock`, `journal.synced` and `audit.key`. */
   readonly directory: string;
+  /** Hears of a tail of the log that a crash has torn: never acknowledged, and cut. */
+  readonly onCut?: (what: string) => void;
 }
 
 /**
@@ -40,25 +45,25 @@ export interface SqliteJournalOptions {
  * power cut only brings the log rows back that it had deleted, and whatever is synced later syncs it too.
  */
 export const createSqliteJournal = async (options: SqliteJournalOptions): Promise<Journal> => {
-  const { directory } = options;
+  const { directory, onCut = () => {} } = options;
   makeDirectory(directory);
+  using opened = new DisposableStack();
   const lock = lockDirectory(directory);
-  try {
-    const db = openWriter(directory);
-    try {
-      const file = databaseFile(directory);
-      return guarded(`the journal ${file} could not be read`, () => serve(db, directory, lock.release));
-    } catch (error) {
-      db.close();
-      throw error;
-    }
-  } catch (error) {
-    lock.release();
-    throw error;
-  }
+  opened.defer(lock.release);
+  const cut = checkLog(directory);
+  if (cut !== null) onCut(cut);
+  const mark = openSyncedMark(directory);
+  opened.defer(mark.close);
+  // Closing moves the log into the file, here and below.
+  mark.clear();
+  const db = openWriter(directory);
+  opened.defer(() => db.close());
+  const file = databaseFile(directory);
+  return guarded(`the journal ${file} could not be read`, () => serve(db, directory, mark, opened));
 };
 
-const serve = (db: DatabaseSync, directory: string, release: () => void): Journal => {
+/** Takes over what is `opened`, where it does not throw. */
+const serve = (db: DatabaseSync, directory: string, mark: SyncedMark, opened: DisposableStack): Journal => {
   const file = databaseFile(directory);
   const tail = createLogTail(db);
   const reserve = createReserve(directory);
@@ -106,11 +111,15 @@ const serve = (db: DatabaseSync, directory: string, release: () => void): Journa
 
   /**
    * After a failed write the end of SQLite's log may be on the disk or not, whatever its pages in memory say (a failed
-   * fsync is not repeated by the kernel). So everything committed is moved to the file, the log begins anew, and only
-   * then is anything written again.
+   * fsync is not repeated by the kernel, which may also forget those pages and read old ones again). So what is committed
+   * is checked, moved to the file, the log begins anew, and only then is anything written again.
    */
   const heal = (): void => {
     if (!suspect) return;
+    const { log } = walState.get() as { log: number };
+    const whole = scanWal(walFile(directory))?.committed ?? 0;
+    if (whole < log) throw new StoreFailedError(`${walFile(directory)} lost frame ${whole + 1} of ${log}`);
+    mark.clear();
     const { busy } = truncateLog.get() as { busy: number };
     if (busy !== 0) throw new StoreFailedError(`the journal ${file} is being read and cannot be brought up`);
     readAgain();
@@ -147,7 +156,9 @@ const serve = (db: DatabaseSync, directory: string, release: () => void): Journa
     return guarded(`the journal ${file} takes no writes`, () => {
       insist(heal);
       reserve.hold();
-      return watched(work);
+      const result = watched(work);
+      mark.advance((walState.get() as { log: number }).log);
+      return result;
     });
   };
 
@@ -223,6 +234,7 @@ const serve = (db: DatabaseSync, directory: string, release: () => void): Journa
   applyUpTo(tail.lastMention(null));
   readShards();
 
+  const owned = opened.move();
   return {
     claim: async (shards) => {
       checkOpen();
@@ -274,11 +286,10 @@ const serve = (db: DatabaseSync, directory: string, release: () => void): Journa
     close: async () => {
       if (!open) return;
       open = false;
-      try {
-        guarded(`the journal ${file} could not be closed`, () => db.close());
-      } finally {
-        release();
-      }
+      guarded(`the journal ${file} could not be closed`, () => {
+        mark.clear();
+        owned.dispose();
+      });
     },
   };
 };

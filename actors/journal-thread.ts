@@ -2,7 +2,7 @@ import { parentPort, receiveMessageOnPort, workerData, type MessagePort } from '
 import { stopwatch } from './clock.ts';
 import { createSqliteJournal } from './journal-sqlite.ts';
 import { createJournalLoop } from './journal-loop.ts';
-import type { JournalCommand, JournalInput, JournalThreadData } from './journal-messages.ts';
+import type { JournalCommand, JournalInput, JournalNotice, JournalThreadData } from './journal-messages.ts';
 
 /**
  * The journal thread: the one writer. It drains every port, commits all turns that wait as one group, and only then
@@ -11,7 +11,8 @@ import type { JournalCommand, JournalInput, JournalThreadData } from './journal-
 const main = parentPort as MessagePort;
 const { directory } = workerData as JournalThreadData;
 
-const journal = await createSqliteJournal({ directory });
+let cut: string | null = null;
+const journal = await createSqliteJournal({ directory, onCut: (what) => (cut = what) });
 const loop = createJournalLoop({
   journal,
   stopwatch,
@@ -44,4 +45,4 @@ main.on(
     );
   }),
 );
-main.postMessage({ type: 'ready' });
+main.postMessage({ type: 'ready', cut } satisfies JournalNotice);

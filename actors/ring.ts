@@ -237,6 +237,7 @@ export const createRing = async (options: RingOptions): Promise<Ring> => {
     await agents.close(0);
     throw error;
   });
+  if (journal.cut !== null) observer.cut(journal.cut);
   const supervisor = createSupervisor({
     workers,
     clockAnchor: anchor,

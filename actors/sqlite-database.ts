@@ -13,6 +13,9 @@ const BACKSTOP_PAGES = 32_768;
 
 export const databaseFile = (directory: string): string => path.join(directory, 'journal.db');
 
+/** SQLite's log beside it. */
+export const walFile = (directory: string): string => `${databaseFile(directory)}-wal`;
+
 const storeFailed = (what: string, cause: unknown): StoreFailedError =>
   new StoreFailedError(`${what}: ${cause instanceof Error ? cause.message : String(cause)}`, { cause });
 
@@ -28,8 +31,11 @@ export const guarded = <T>(what: string, work: () => T): T => {
 export const isSqliteError = (error: unknown): error is Error & { readonly errcode: number } =>
   error instanceof Error && 'errcode' in error;
 
-/** Whether the disk refused: SQLITE_IOERR and SQLITE_FULL, with their extended codes. */
-export const isDiskError = (error: unknown): boolean => isSqliteError(error) && [10, 13].includes(error.errcode & 0xff);
+/** Whether the disk refused: SQLITE_IOERR and SQLITE_FULL with their extended codes, and what Node calls the same. */
+export const isDiskError = (error: unknown): boolean => {
+  if (isSqliteError(error)) return [10, 13].includes(error.errcode & 0xff);
+  return error instanceof Error && ['EIO', 'ENOSPC', 'EDQUOT'].includes((error as NodeJS.ErrnoException).code ?? '');
+};
 
 /**
  * Runs `work` as one transaction; nothing of it is left when it throws. An error out of COMMIT itself leaves the

@@ -85,6 +85,7 @@ export const createObserver = (register: Registry, log: Log): Observer => {
       if (state === 'failed') log.error({ detail }, 'the store takes no writes');
       else log.info('the store takes writes again');
     },
+    cut: (detail) => log.warn({ detail }, 'the torn end of the log was cut'),
     error: (what, error) => log.error({ err: error }, what),
   };
 };
