@@ -117,7 +117,7 @@ const serve = (db: DatabaseSync, directory: string, mark: SyncedMark, opened: Di
   const heal = (): void => {
     if (!suspect) return;
     const { log } = walState.get() as { log: number };
-    const whole = scanWal(walFile(directory))?.committed ?? 0;
+    const whole = scanWal(walFile(directory))?.whole ?? 0;
     if (whole < log) throw new StoreFailedError(`${walFile(directory)} lost frame ${whole + 1} of ${log}`);
     mark.clear();
     const { busy } = truncateLog.get() as { busy: number };

@@ -18,7 +18,9 @@ export interface WalScan {
   readonly salts: string | null;
   /** Bytes of a frame; 0 where the header does not check. */
   readonly frameSize: number;
-  /** Frames up to the last commit that checks, all before it included. */
+  /** Frames that check, each with all before it. */
+  readonly whole: number;
+  /** Those of them up to the last commit. */
   readonly committed: number;
   /** Frames behind it that were written after the log began, whether they check or not, a last one in part included. */
   readonly beyond: number;
@@ -37,7 +39,7 @@ const checksum = (view: DataView, from: number, to: number, isLittle: boolean, s
   sums[1] = second;
 };
 
-const EMPTY: WalScan = { size: 0, salts: null, frameSize: 0, committed: 0, beyond: 0 };
+const EMPTY: WalScan = { size: 0, salts: null, frameSize: 0, whole: 0, committed: 0, beyond: 0 };
 
 /** What a log holds; null where there is no file. It is not written to meanwhile. */
 export const scanWal = (file: string): WalScan | null => {
@@ -82,6 +84,7 @@ const scan = (handle: number, size: number): WalScan => {
   const frame = Buffer.alloc(frameSize);
   const view = new DataView(frame.buffer, frame.byteOffset, frameSize);
   let checks = true;
+  let whole = 0;
   let committed = 0;
   let last = 0;
   for (let n = 1, at = HEADER; at < size; n += 1, at += frameSize) {
@@ -94,9 +97,10 @@ const scan = (handle: number, size: number): WalScan => {
     checksum(view, 0, 8, isLittle, sums);
     checksum(view, FRAME_HEADER, frameSize, isLittle, sums);
     checks = frame.readUInt32BE(16) === sums[0] && frame.readUInt32BE(20) === sums[1];
+    if (checks) whole = n;
     if (checks && frame.readUInt32BE(4) !== 0) committed = n;
   }
-  return { size, salts: salts.toString('hex'), frameSize, committed, beyond: Math.max(0, last - committed) };
+  return { size, salts: salts.toString('hex'), frameSize, whole, committed, beyond: Math.max(0, last - committed) };
 };
 
 /** The salts of a log that SQLite has open, from a handle of one's own; null where it is empty. */

@@ -74,7 +74,7 @@ export const checkLog = (directory: string): string | null => {
     }
     // A log of other salts was begun later, when all of the one before was in the file.
     if (mark?.salts === scan.salts && mark.frames > scan.committed)
-      throw damaged(wal, `${place(scan.committed + 1, mark.frames, scan.frameSize)} does not check`, directory);
+      throw damaged(wal, `${place(scan.whole + 1, mark.frames, scan.frameSize)} does not check`, directory);
     return scan.beyond === 0 ? null : `${wal}: ${describe(scan)} were not committed and are cut`;
   });
 };
