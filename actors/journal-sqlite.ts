@@ -5,6 +5,7 @@ import { type Claim, type Journal, type OutMessage, StoreFailedError, type TurnT
 import { createApplier, type ShardProgress } from './sqlite-apply.ts';
 import { createAuditLog, hasAudit } from './sqlite-audit.ts';
 import {
+  checkPages,
   databaseFile,
   guarded,
   isDiskError,
@@ -59,7 +60,10 @@ export const createSqliteJournal = async (options: SqliteJournalOptions): Promis
   const db = openWriter(directory);
   opened.defer(() => db.close());
   const file = databaseFile(directory);
-  return guarded(`the journal ${file} could not be read`, () => serve(db, directory, mark, opened));
+  return guarded(`the journal ${file} could not be read`, () => {
+    checkPages(db, directory);
+    return serve(db, directory, mark, opened);
+  });
 };
 
 /** Takes over what is `opened`, where it does not throw. */

@@ -1,4 +1,4 @@
-import { closeSync, fsyncSync, mkdirSync, openSync } from 'node:fs';
+import { closeSync, fsyncSync, mkdirSync, openSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { StoreFailedError } from './journal.ts';
@@ -10,6 +10,9 @@ const BUSY_TIMEOUT_MS = 2_000;
 const CACHE_KIB = 65_536;
 /** Where commits begin to checkpoint by themselves; only reached when nobody calls `apply`. */
 const BACKSTOP_PAGES = 32_768;
+
+/** Up to this size the pages are looked at when it is opened: about 1 ms a MiB. */
+const CHECKED_BYTES = 256 * 1_048_576;
 
 export const databaseFile = (directory: string): string => path.join(directory, 'journal.db');
 
@@ -73,6 +76,17 @@ export const openWriter = (directory: string): DatabaseSync => {
       throw error;
     }
   });
+};
+
+/**
+ * Looks whether the pages of the database hang together, where that takes no longer than about half a second. Throws a
+ * `StoreFailedError` that names the page. SQLite's pages carry no checksums: what is only changed text is not found.
+ */
+export const checkPages = (db: DatabaseSync, directory: string): void => {
+  const file = databaseFile(directory);
+  if (statSync(file).size > CHECKED_BYTES) return;
+  const { quick_check: said } = db.prepare('PRAGMA quick_check(1)').get() as { quick_check: string };
+  if (said !== 'ok') throw new StoreFailedError(`${file} is damaged: ${said.replaceAll(/\s+/g, ' ')}`);
 };
 
 /** Opens a connection that only reads, beside the writer of the same process. */
