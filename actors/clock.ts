@@ -14,7 +14,11 @@ export const anchoredClock = (anchor: number): Clock => {
   return () => Math.floor(anchor + monotonicMs());
 };
 
-export const clockAnchor = (): number => Date.now() - monotonicMs();
+/**
+ * The anchor of a process that goes on after `latest`, the last time that was recorded: where the wall has been set back
+ * meanwhile, no time has passed (contract, promise 6).
+ */
+export const clockAnchor = (latest: number): number => Math.max(Date.now(), latest) - monotonicMs();
 
 const monotonicMs = (): number => {
   const [seconds, nanoseconds] = process.hrtime();

@@ -1,5 +1,6 @@
 import { once } from 'node:events';
 import { MessageChannel, Worker, type MessagePort } from 'node:worker_threads';
+import type { FoundJournal } from './journal-sqlite.ts';
 import { StoreFailedError, type Journal, type KeyStore } from './journal.ts';
 import type {
   JournalAnswers,
@@ -21,8 +22,8 @@ export interface JournalClientOptions extends JournalThreadData {
 
 /** The journal thread as the main thread holds it. */
 export interface JournalClient {
-  /** What was cut from the end of the store's log when it was opened; null where it was whole. */
-  readonly cut: string | null;
+  /** What the store was when it was opened. */
+  readonly found: FoundJournal;
   call<T extends JournalCall['type']>(call: Extract<JournalCall, { type: T }>): Promise<JournalAnswers[T]>;
   /** A port for a shard worker, to be transferred to it. */
   connect(): MessagePort;
@@ -59,7 +60,7 @@ export const createJournalClient = async (options: JournalClientOptions): Promis
     return found;
   };
 
-  const { cut } = await new Promise<Extract<JournalNotice, { type: 'ready' }>>((resolve, reject) => {
+  const { found } = await new Promise<Extract<JournalNotice, { type: 'ready' }>>((resolve, reject) => {
     worker.once('error', (error) => reject(new StoreFailedError(error.message, { cause: error })));
     worker.once('message', resolve);
   });
@@ -104,7 +105,7 @@ export const createJournalClient = async (options: JournalClientOptions): Promis
   };
 
   return {
-    cut,
+    found,
     call,
     connect: () => {
       const { port1, port2 } = new MessageChannel();

@@ -19,6 +19,7 @@ import {
 import { createSqliteKeys } from './sqlite-keys.ts';
 import { createLoader } from './sqlite-load.ts';
 import { createLogTail } from './sqlite-log.ts';
+import { latestTurn } from './sqlite-schema.ts';
 import { createReserve } from './sqlite-reserve.ts';
 import { readsOver, type Settle } from './sqlite-reads.ts';
 import { judge, type ShardHead } from './journal-verdicts.ts';
@@ -33,8 +34,16 @@ const CHECKPOINT_PAGES = 512;
 export interface SqliteJournalOptions {
   /** Made where it is missing. Holds `journal.db`, SQLite's files beside it, `journal.lock`, `journal.synced` and `audit.key`. */
   readonly directory: string;
-  /** Hears of a tail of the log that a crash has torn: never acknowledged, and cut. */
-  readonly onCut?: (what: string) => void;
+  /** Hears what was found where it opens. */
+  readonly onFound?: (found: FoundJournal) => void;
+}
+
+/** What a journal was found to be when it was opened. */
+export interface FoundJournal {
+  /** The tail of the log that a crash has torn, for people: never acknowledged, and cut. Null where it was whole. */
+  readonly cut: string | null;
+  /** When the last turn was taken, in milliseconds since the epoch; 0 for none. */
+  readonly at: number;
 }
 
 /**
@@ -46,13 +55,12 @@ export interface SqliteJournalOptions {
  * power cut only brings the log rows back that it had deleted, and whatever is synced later syncs it too.
  */
 export const createSqliteJournal = async (options: SqliteJournalOptions): Promise<Journal> => {
-  const { directory, onCut = () => {} } = options;
+  const { directory, onFound = () => {} } = options;
   makeDirectory(directory);
   using opened = new DisposableStack();
   const lock = lockDirectory(directory);
   opened.defer(lock.release);
   const cut = checkLog(directory);
-  if (cut !== null) onCut(cut);
   const mark = openSyncedMark(directory);
   opened.defer(mark.close);
   // Closing moves the log into the file, here and below.
@@ -62,7 +70,9 @@ export const createSqliteJournal = async (options: SqliteJournalOptions): Promis
   const file = databaseFile(directory);
   return guarded(`the journal ${file} could not be read`, () => {
     checkPages(db, directory);
-    return serve(db, directory, mark, opened);
+    const journal = serve(db, directory, mark, opened);
+    onFound({ cut, at: latestTurn(db) });
+    return journal;
   });
 };
 

@@ -1,6 +1,6 @@
 import { parentPort, receiveMessageOnPort, workerData, type MessagePort } from 'node:worker_threads';
 import { stopwatch } from './clock.ts';
-import { createSqliteJournal } from './journal-sqlite.ts';
+import { createSqliteJournal, type FoundJournal } from './journal-sqlite.ts';
 import { createJournalLoop } from './journal-loop.ts';
 import type { JournalCommand, JournalInput, JournalNotice, JournalThreadData } from './journal-messages.ts';
 
@@ -11,8 +11,8 @@ import type { JournalCommand, JournalInput, JournalNotice, JournalThreadData } f
 const main = parentPort as MessagePort;
 const { directory } = workerData as JournalThreadData;
 
-let cut: string | null = null;
-const journal = await createSqliteJournal({ directory, onCut: (what) => (cut = what) });
+let found: FoundJournal = { cut: null, at: 0 };
+const journal = await createSqliteJournal({ directory, onFound: (what) => (found = what) });
 const loop = createJournalLoop({
   journal,
   stopwatch,
@@ -45,4 +45,4 @@ main.on(
     );
   }),
 );
-main.postMessage({ type: 'ready', cut } satisfies JournalNotice);
+main.postMessage({ type: 'ready', found } satisfies JournalNotice);

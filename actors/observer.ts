@@ -14,6 +14,8 @@ export interface Observer {
   store(state: 'failed' | 'recovered', detail: string): void;
   /** A crash had torn the end of the store's log; what was cut was never acknowledged. */
   cut(what: string): void;
+  /** The wall is so many milliseconds behind the last time that was recorded: the process goes on from there. */
+  clockBehind(ms: number): void;
   /** Something went wrong that nobody waits for. */
   error(what: string, error: unknown): void;
 }
@@ -26,5 +28,6 @@ export const SILENT: Observer = {
   resident: () => {},
   store: () => {},
   cut: () => {},
+  clockBehind: () => {},
   error: () => {},
 };

@@ -70,6 +70,8 @@ const OUTBOX_RETRY_MS = 250;
 /** How long a store may take no writes while the ring starts. */
 const START_STORE_MS = 5_000;
 const DRAIN_POLL_MS = 10;
+/** What a synchronised clock is corrected by is not worth a line. */
+const TOLD_BEHIND_MS = 1_000;
 
 /**
  * Starts the ring on its threads; resolves once every shard is claimed. Rejects with `StoreFailedError` when the
@@ -77,9 +79,6 @@ const DRAIN_POLL_MS = 10;
  */
 export const createRing = async (options: RingOptions): Promise<Ring> => {
   const { bus, directory, workers, observer = SILENT, onFatal = () => {} } = options;
-  const anchor = clockAnchor();
-  const clock = anchoredClock(anchor);
-  const newId = createIdentifiers();
   const asks = createAsks();
   const mentions = createMentions();
   const listeners = new Set<(event: ReleasedEvent) => void>();
@@ -237,7 +236,13 @@ export const createRing = async (options: RingOptions): Promise<Ring> => {
     await agents.close(0);
     throw error;
   });
-  if (journal.cut !== null) observer.cut(journal.cut);
+  const { cut, at } = journal.found;
+  if (cut !== null) observer.cut(cut);
+  const anchor = clockAnchor(at);
+  const clock = anchoredClock(anchor);
+  const newId = createIdentifiers(clock);
+  const behindMs = clock() - Date.now();
+  if (behindMs > TOLD_BEHIND_MS) observer.clockBehind(behindMs);
   const supervisor = createSupervisor({
     workers,
     clockAnchor: anchor,

@@ -67,7 +67,7 @@ const open = async (crash: Crash, harm: (directory: string) => void): Promise<Op
   try {
     for (const [name, bytes] of crash.files) writeFileSync(path.join(directory, name), bytes);
     harm(directory);
-    const journal = await createSqliteJournal({ directory, onCut: (what) => (cut = what) });
+    const journal = await createSqliteJournal({ directory, onFound: (found) => ({ cut } = found) });
     const events = await allEvents(journal, SESSION, { limit: 1_000 });
     await journal.close();
     // Whatever was found, it is well afterwards.
