@@ -42,7 +42,7 @@ test('the clock moves by an hour, there and back, while it runs and while it doe
     createMovedClock(join(space.directory, 'clock')),
   );
   if (clock === null) return;
-  const config = space.config({ commands: ['slow', 'no-op'], agents: { threads: 4 }, limits: { grace: GRACE } });
+  const config = space.config({ commands: ['slow', 'no-op'], agents: { threads: 4 }, limits: { grace: GRACE, drain: 0.5 } });
   let server: ServerProcess = await space.serve({ config, env: clock.env });
   const { session_id: session } = await server.open();
   const { session_id: left, client_token } = await server.open();
@@ -68,7 +68,7 @@ test('the clock moves by an hour, there and back, while it runs and while it doe
   };
 
   // While it runs: nothing is early, and nothing is late.
-  const [first, long] = [await begin(3), await begin(30)];
+  const [first, long] = [await begin(2.5), await begin(60)];
   const [short, day] = [await share(1_800), await share(86_400)];
   ok(await server.call('GET', `/v1/sessions/${left}`, { token: client_token }), 200);
   clock.move(HOUR);
@@ -77,13 +77,13 @@ test('the clock moves by an hour, there and back, while it runs and while it doe
   assert.is(await join_(short), 201);
   await ended(first);
   clock.move(-HOUR);
-  const second = await begin(2);
+  const second = await begin(1.5);
   await ended(second);
   assert.is(await statusOf(long), 'running');
   const log = await server.events(session);
   for (const [execution, timeout] of [
-    [first, 3],
-    [second, 2],
+    [first, 2.5],
+    [second, 1.5],
   ] as const)
     assert.ok(lasted(log, execution) >= timeout && lasted(log, execution) < LATE, `${lasted(log, execution)}`);
   const quiet = await server.events(left);
@@ -93,7 +93,7 @@ test('the clock moves by an hour, there and back, while it runs and while it doe
   assert.ok(detached - attached >= GRACE * 1_000 && detached - attached < LATE * 1_000, `${detached - attached} ms`);
 
   // While it does not run, two hours back: no time has passed.
-  const third = await begin(4);
+  const third = await begin(3);
   await server.kill();
   clock.move(-3 * HOUR);
   server = await space.serve({ config, env: clock.env });
@@ -102,7 +102,7 @@ test('the clock moves by an hour, there and back, while it runs and while it doe
   const fourth = await begin(600);
   await ended(third);
   assertOrder(await server.events(session));
-  assert.ok(lasted(await server.events(session), third) >= 4);
+  assert.ok(lasted(await server.events(session), third) >= 3);
 
   // And two hours on: that much has passed.
   const fifth = await begin(5 * HOUR);
