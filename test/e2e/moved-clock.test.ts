@@ -42,7 +42,11 @@ test('the clock moves by an hour, there and back, while it runs and while it doe
     createMovedClock(join(space.directory, 'clock')),
   );
   if (clock === null) return;
-  const config = space.config({ commands: ['slow', 'no-op'], agents: { threads: 4 }, limits: { grace: GRACE, drain: 0.5 } });
+  const config = space.config({
+    commands: ['slow', 'no-op'],
+    agents: { threads: 4 },
+    limits: { grace: GRACE, drain: 0.5 },
+  });
   let server: ServerProcess = await space.serve({ config, env: clock.env });
   const { session_id: session } = await server.open();
   const { session_id: left, client_token } = await server.open();
