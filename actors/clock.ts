@@ -14,8 +14,11 @@ export const anchoredClock = (anchor: number): Clock => {
   return () => Math.floor(anchor + monotonicMs());
 };
 
-/** The anchor of a process that begins now, or at `earliest` where the wall is behind that: no time has passed then. */
-export const clockAnchor = (earliest = 0): number => Math.max(Date.now(), earliest) - monotonicMs();
+/**
+ * The anchor of a process that goes on after `latest`, the last time that was recorded: where the wall has been set back
+ * meanwhile, no time has passed (contract, promise 6).
+ */
+export const clockAnchor = (latest: number): number => Math.max(Date.now(), latest) - monotonicMs();
 
 const monotonicMs = (): number => {
   const [seconds, nanoseconds] = process.hrtime();

@@ -1,5 +1,6 @@
 import { randomFillSync } from 'node:crypto';
 import { V7Generator } from 'uuidv7';
+import type { Clock } from './clock.ts';
 import { ID_PREFIXES, type Id, type IdKind } from '../machines/id.ts';
 
 const ALPHABET = '0123456789ABCDEFGHJKMNPQRSTVWXYZ';
@@ -37,8 +38,11 @@ const pooledRandom = (): { nextUint32: () => number } => {
   };
 };
 
-/** Draws ids: a UUIDv7 (RFC 9562) in base32 behind the prefix of its kind; strictly increasing within a thread. */
-export const createIdentifiers = (): (<K extends IdKind>(kind: K) => Id<K>) => {
+/**
+ * Draws ids: a UUIDv7 (RFC 9562) in base32 behind the prefix of its kind; strictly increasing within a thread, as long as
+ * the clock does not go back.
+ */
+export const createIdentifiers = (clock: Clock): (<K extends IdKind>(kind: K) => Id<K>) => {
   const generator = new V7Generator(pooledRandom());
-  return (kind) => `${ID_PREFIXES[kind]}_${base32(generator.generate().bytes)}` as Id<typeof kind>;
+  return (kind) => `${ID_PREFIXES[kind]}_${base32(generator.generateOrResetWithTs(clock()).bytes)}` as Id<typeof kind>;
 };

@@ -1,5 +1,6 @@
 import { once } from 'node:events';
 import { MessageChannel, Worker, type MessagePort } from 'node:worker_threads';
+import type { FoundJournal } from './journal-sqlite.ts';
 import { StoreFailedError, type Journal, type KeyStore } from './journal.ts';
 import type {
   JournalAnswers,
@@ -21,7 +22,8 @@ export interface JournalClientOptions extends Pick<JournalThreadData, 'directory
 
 /** The journal thread as the main thread holds it. */
 export interface JournalClient {
-  readonly latest: Journal['latest'];
+  /** What the store was when it was opened. */
+  readonly found: FoundJournal;
   /** The number of the group that the journal let go last, however far its news has come; wraps at 32 bits. */
   committed(): number;
   call<T extends JournalCall['type']>(call: Extract<JournalCall, { type: T }>): Promise<JournalAnswers[T]>;
@@ -63,9 +65,9 @@ export const createJournalClient = async (options: JournalClientOptions): Promis
     return found;
   };
 
-  const latest = await new Promise<number>((resolve, reject) => {
+  const { found } = await new Promise<Extract<JournalNotice, { type: 'ready' }>>((resolve, reject) => {
     worker.once('error', (error) => reject(new StoreFailedError(error.message, { cause: error })));
-    worker.once('message', (ready: Extract<JournalNotice, { type: 'ready' }>) => resolve(ready.latest));
+    worker.once('message', resolve);
   });
   worker.on('message', (notice: JournalNotice) => {
     if (notice.type === 'answer') settle(notice.id)?.resolve(notice.value as never);
@@ -108,7 +110,7 @@ export const createJournalClient = async (options: JournalClientOptions): Promis
   };
 
   return {
-    latest,
+    found,
     committed: () => Atomics.load(latestGroup, 0),
     call,
     connect: () => {

@@ -42,7 +42,6 @@ export const createMemoryJournal = (options: MemoryJournalOptions = {}): Journal
   };
 
   return {
-    latest: disk.latest,
     claim: async (shards) => write('claim', () => shards.map((shard) => claim(disk, shard))),
     commit: async (turns) => {
       checkOpen();

@@ -1,6 +1,7 @@
 import type { MessagePort } from 'node:worker_threads';
 import type { AuditEntry } from '../machines/audit.ts';
 import type { Answer, Effect } from '../machines/effect.ts';
+import type { FoundJournal } from './journal-sqlite.ts';
 import type { Claim, Loaded, OutMessage, StoredKey, TurnText } from './journal.ts';
 
 /** What leaves with a turn once it is committed and is worth nothing after a crash (ring, rule 5). */
@@ -63,8 +64,8 @@ export interface JournalAnswers {
 
 /** Journal thread to main thread, in commit order. */
 export type JournalNotice =
-  /** `latest` as of {@link Journal}. */
-  | { readonly type: 'ready'; readonly latest: number }
+  /** The store is open. */
+  | { readonly type: 'ready'; readonly found: FoundJournal }
   | {
       readonly type: 'released';
       /** Number of the group, dense from 1 in a process. */

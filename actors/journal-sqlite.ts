@@ -5,6 +5,7 @@ import { type Claim, type Journal, type OutMessage, StoreFailedError, type TurnT
 import { createApplier, type ShardProgress } from './sqlite-apply.ts';
 import { createAuditLog, hasAudit } from './sqlite-audit.ts';
 import {
+  checkPages,
   databaseFile,
   guarded,
   isDiskError,
@@ -13,13 +14,17 @@ import {
   makeDirectory,
   openWriter,
   transact,
+  walFile,
 } from './sqlite-database.ts';
 import { createSqliteKeys } from './sqlite-keys.ts';
 import { createLoader } from './sqlite-load.ts';
 import { createLogTail } from './sqlite-log.ts';
+import { latestTurn } from './sqlite-schema.ts';
 import { createReserve } from './sqlite-reserve.ts';
 import { readsOver, type Settle } from './sqlite-reads.ts';
 import { judge, type ShardHead } from './journal-verdicts.ts';
+import { scanWal } from './sqlite-wal.ts';
+import { checkLog, openSyncedMark, type SyncedMark } from './synced-mark.ts';
 
 /** How much of the log one `apply` moves, in UTF-16 units: what keeps its pause below about 10 ms. */
 const CHUNK_TEXT = 262_144;
@@ -27,8 +32,18 @@ const CHUNK_TEXT = 262_144;
 const CHECKPOINT_PAGES = 512;
 
 export interface SqliteJournalOptions {
-  /** Made where it is missing. Holds `journal.db`, SQLite's files beside it, `journal.lock` and `audit.key`. */
+  /** Made where it is missing. Holds `journal.db`, SQLite's files beside it, `journal.lock`, `journal.synced` and `audit.key`. */
   readonly directory: string;
+  /** Hears what was found where it opens. */
+  readonly onFound?: (found: FoundJournal) => void;
+}
+
+/** What a journal was found to be when it was opened. */
+export interface FoundJournal {
+  /** The tail of the log that a crash has torn, for people: never acknowledged, and cut. Null where it was whole. */
+  readonly cut: string | null;
+  /** When the last turn was taken, in milliseconds since the epoch; 0 for none. */
+  readonly at: number;
 }
 
 /**
@@ -40,25 +55,29 @@ export interface SqliteJournalOptions {
  * power cut only brings the log rows back that it had deleted, and whatever is synced later syncs it too.
  */
 export const createSqliteJournal = async (options: SqliteJournalOptions): Promise<Journal> => {
-  const { directory } = options;
+  const { directory, onFound = () => {} } = options;
   makeDirectory(directory);
+  using opened = new DisposableStack();
   const lock = lockDirectory(directory);
-  try {
-    const db = openWriter(directory);
-    try {
-      const file = databaseFile(directory);
-      return guarded(`the journal ${file} could not be read`, () => serve(db, directory, lock.release));
-    } catch (error) {
-      db.close();
-      throw error;
-    }
-  } catch (error) {
-    lock.release();
-    throw error;
-  }
+  opened.defer(lock.release);
+  const cut = checkLog(directory);
+  const mark = openSyncedMark(directory);
+  opened.defer(mark.close);
+  // Closing moves the log into the file, here and below.
+  mark.clear();
+  const db = openWriter(directory);
+  opened.defer(() => db.close());
+  const file = databaseFile(directory);
+  return guarded(`the journal ${file} could not be read`, () => {
+    checkPages(db, directory);
+    const journal = serve(db, directory, mark, opened);
+    onFound({ cut, at: latestTurn(db) });
+    return journal;
+  });
 };
 
-const serve = (db: DatabaseSync, directory: string, release: () => void): Journal => {
+/** Takes over what is `opened`, where it does not throw. */
+const serve = (db: DatabaseSync, directory: string, mark: SyncedMark, opened: DisposableStack): Journal => {
   const file = databaseFile(directory);
   const tail = createLogTail(db);
   const reserve = createReserve(directory);
@@ -77,7 +96,6 @@ const serve = (db: DatabaseSync, directory: string, release: () => void): Journa
   const outbox = db.prepare(
     'SELECT n, key, text FROM outbox WHERE receiver = ? AND sender = ? AND n > ? ORDER BY n LIMIT ?',
   );
-  const getLatest = db.prepare(`SELECT value FROM meta WHERE name = 'latest'`);
   const moveLog = db.prepare('PRAGMA wal_checkpoint(PASSIVE)');
   const truncateLog = db.prepare('PRAGMA wal_checkpoint(TRUNCATE)');
   const walState = db.prepare('PRAGMA wal_checkpoint(NOOP)');
@@ -86,6 +104,8 @@ const serve = (db: DatabaseSync, directory: string, release: () => void): Journa
   let checkpointing = false;
   /** Set by a write that failed: what SQLite's log holds at its end is not trusted until {@link heal}. */
   let suspect = false;
+  /** Set with it: the outcome of that write is unknown until what is mirrored here is read again. */
+  let unread = false;
   /** The last epoch and turn of each shard, ahead of the tables by what the log holds. */
   const heads = new Map<number, ShardHead>();
   /** What the tables say of each shard. */
@@ -105,40 +125,54 @@ const serve = (db: DatabaseSync, directory: string, release: () => void): Journa
 
   /**
    * After a failed write the end of SQLite's log may be on the disk or not, whatever its pages in memory say (a failed
-   * fsync is not repeated by the kernel). So everything committed is moved to the file, the log begins anew, and only
-   * then is anything written again.
+   * fsync is not repeated by the kernel, which may also forget those pages and read old ones again). So what is committed
+   * is checked, moved to the file, the log begins anew, and only then is anything written again.
    */
   const heal = (): void => {
     if (!suspect) return;
+    const { log } = walState.get() as { log: number };
+    const whole = scanWal(walFile(directory))?.whole ?? 0;
+    if (whole < log) throw new StoreFailedError(`${walFile(directory)} lost frame ${whole + 1} of ${log}`);
+    mark.clear();
     const { busy } = truncateLog.get() as { busy: number };
     if (busy !== 0) throw new StoreFailedError(`the journal ${file} is being read and cannot be brought up`);
+    readAgain();
+    suspect = false;
+  };
+  const readAgain = (): void => {
+    if (!unread) return;
     tail.reload();
     audit.reload();
-    suspect = false;
+    unread = false;
+  };
+  /** Runs what writes; where SQLite fails at it, the end of its log is not trusted any more. */
+  const watched = <T>(work: () => T): T => {
+    try {
+      return work();
+    } catch (error) {
+      if (isSqliteError(error)) suspect = unread = true;
+      throw error;
+    }
   };
 
   /** Runs what also a full disk must not stop. */
   const insist = <T>(work: () => T): T => {
     try {
-      return work();
+      return watched(work);
     } catch (error) {
-      suspect ||= isSqliteError(error);
       if (!isDiskError(error) || !reserve.release()) throw error;
-      return work();
+      return watched(work);
     }
   };
 
   const write = <T>(work: () => T): T => {
     checkOpen();
     return guarded(`the journal ${file} takes no writes`, () => {
-      try {
-        insist(heal);
-        reserve.hold();
-        return work();
-      } catch (error) {
-        suspect ||= isSqliteError(error);
-        throw error;
-      }
+      insist(heal);
+      reserve.hold();
+      const result = watched(work);
+      mark.advance((walState.get() as { log: number }).log);
+      return result;
     });
   };
 
@@ -147,8 +181,21 @@ const serve = (db: DatabaseSync, directory: string, release: () => void): Journa
     return guarded(`the journal ${file} could not be read`, work);
   };
 
+  /** Whether it went well; where the disk refused it, the next write tries to heal, and says so when it cannot. */
+  const attempt = (work: () => void): boolean => {
+    try {
+      watched(work);
+      return true;
+    } catch (error) {
+      if (isDiskError(error)) return false;
+      throw error;
+    }
+  };
+
   const moveChunk = (): void => {
-    heal();
+    // What is read has to be in the tables also while nothing can be made durable. They may be filled unhealed, since
+    // that is not synced anyway; nothing else is written before it is healed.
+    if (!attempt(heal)) readAgain();
     const rows = tail.oldest(CHUNK_TEXT);
     const lastId = rows.at(-1)?.id;
     if (lastId === undefined) return;
@@ -201,8 +248,8 @@ const serve = (db: DatabaseSync, directory: string, release: () => void): Journa
   applyUpTo(tail.lastMention(null));
   readShards();
 
+  const owned = opened.move();
   return {
-    latest: read(() => Number(getLatest.get()?.['value'] ?? 0)),
     claim: async (shards) => {
       checkOpen();
       applyUpTo(tail.lastMention(null));
@@ -242,8 +289,9 @@ const serve = (db: DatabaseSync, directory: string, release: () => void): Journa
       checkOpen();
       const { log, checkpointed } = read(() => walState.get()) as { log: number; checkpointed: number };
       // One or the other, so that their pauses do not add up; in turns, since a reader may hold a checkpoint back.
-      checkpointing = !checkpointing && log - checkpointed > CHECKPOINT_PAGES;
-      if (checkpointing) guarded(`the journal ${file} takes no writes`, () => moveLog.get());
+      checkpointing = !checkpointing && !suspect && log - checkpointed > CHECKPOINT_PAGES;
+      // A checkpoint begins with an fsync of what applying has not synced: where it fails, that is in doubt as well.
+      if (checkpointing) guarded(`the journal ${file} takes no writes`, () => attempt(() => moveLog.get()));
       else applyChunk();
       return !tail.empty;
     },
@@ -252,11 +300,10 @@ const serve = (db: DatabaseSync, directory: string, release: () => void): Journa
     close: async () => {
       if (!open) return;
       open = false;
-      try {
-        guarded(`the journal ${file} could not be closed`, () => db.close());
-      } finally {
-        release();
-      }
+      guarded(`the journal ${file} could not be closed`, () => {
+        mark.clear();
+        owned.dispose();
+      });
     },
   };
 };

@@ -1,8 +1,8 @@
 import { parentPort, receiveMessageOnPort, workerData, type MessagePort } from 'node:worker_threads';
 import { stopwatch } from './clock.ts';
-import { createSqliteJournal } from './journal-sqlite.ts';
+import { createSqliteJournal, type FoundJournal } from './journal-sqlite.ts';
 import { createJournalLoop } from './journal-loop.ts';
-import type { JournalCommand, JournalInput, JournalThreadData } from './journal-messages.ts';
+import type { JournalCommand, JournalInput, JournalNotice, JournalThreadData } from './journal-messages.ts';
 
 /**
  * The journal thread: the one writer. It drains every port, commits all turns that wait as one group, and only then
@@ -12,7 +12,8 @@ const main = parentPort as MessagePort;
 const { directory, committed } = workerData as JournalThreadData;
 const latestGroup = new Int32Array(committed);
 
-const journal = await createSqliteJournal({ directory });
+let found: FoundJournal = { cut: null, at: 0 };
+const journal = await createSqliteJournal({ directory, onFound: (what) => (found = what) });
 const loop = createJournalLoop({
   journal,
   stopwatch,
@@ -48,4 +49,4 @@ main.on(
     );
   }),
 );
-main.postMessage({ type: 'ready', latest: journal.latest });
+main.postMessage({ type: 'ready', found } satisfies JournalNotice);

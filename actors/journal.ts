@@ -7,11 +7,6 @@ import type { Reads } from './reads.ts';
  */
 export interface Journal {
   /**
-   * The time of the latest turn that was there when it was opened, ms since the epoch; 0 where there was none. A process
-   * begins no earlier: over a restart the elapsed time is never negative (contract, promise 6).
-   */
-  readonly latest: number;
-  /**
    * Takes shards: each epoch grows by one, durably, before this resolves, and turns of older epochs are refused from
    * then on (ring, rules 1 and 6). Rejects with `StoreFailedError`.
    */

@@ -12,6 +12,10 @@ export interface Observer {
   resident(worker: number, sessions: number, actors: number): void;
   /** The store began or ceased to take writes. */
   store(state: 'failed' | 'recovered', detail: string): void;
+  /** A crash had torn the end of the store's log; what was cut was never acknowledged. */
+  cut(what: string): void;
+  /** The wall is so many milliseconds behind the last time that was recorded: the process goes on from there. */
+  clockBehind(ms: number): void;
   /** Something went wrong that nobody waits for. */
   error(what: string, error: unknown): void;
 }
@@ -23,5 +27,7 @@ export const SILENT: Observer = {
   failed: () => {},
   resident: () => {},
   store: () => {},
+  cut: () => {},
+  clockBehind: () => {},
   error: () => {},
 };

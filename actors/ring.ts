@@ -51,6 +51,11 @@ export interface Ring extends System {
   readonly keys: KeyStore;
   /** Records in the audit what no actor decides. */
   readonly note: Journal['note'];
+  /**
+   * Accepts nothing more, gives what runs `graceMs` to end, and says that it drains; reads and events go on until
+   * `close`. Idempotent.
+   */
+  drain(graceMs: number): Promise<void>;
 }
 
 /** An envelope as those see it who watch; null where nothing in it is to be masked (contract, promise 17). */
@@ -67,6 +72,8 @@ const OUTBOX_RETRY_MS = 250;
 /** How long a store may take no writes while the ring starts. */
 const START_STORE_MS = 5_000;
 const DRAIN_POLL_MS = 10;
+/** What a synchronised clock is corrected by is not worth a line. */
+const TOLD_BEHIND_MS = 1_000;
 
 /**
  * Starts the ring on its threads; resolves once every shard is claimed. Rejects with `StoreFailedError` when the
@@ -75,9 +82,6 @@ const DRAIN_POLL_MS = 10;
 export const createRing = async (options: RingOptions): Promise<Ring> => {
   const { bus, directory, workers, observer = SILENT, onFatal = () => {} } = options;
   const parts = options.parts ?? threadedParts(directory);
-  /** By the wall alone until the journal says how late it was; nothing is decided before. */
-  let clock = anchoredClock(clockAnchor());
-  const newId = createIdentifiers();
   const asks = createAsks();
   const mentions = createMentions();
   const listeners = new Set<(event: ReleasedEvent) => void>();
@@ -242,8 +246,13 @@ export const createRing = async (options: RingOptions): Promise<Ring> => {
       throw error;
     });
   latestGroup = journal.committed;
-  const anchor = clockAnchor(journal.latest);
-  clock = anchoredClock(anchor);
+  const { cut, at } = journal.found;
+  if (cut !== null) observer.cut(cut);
+  const anchor = clockAnchor(at);
+  const clock = anchoredClock(anchor);
+  const newId = createIdentifiers(clock);
+  const behindMs = clock() - Date.now();
+  if (behindMs > TOLD_BEHIND_MS) observer.clockBehind(behindMs);
   const supervisor = createSupervisor({
     workers,
     clockAnchor: anchor,
@@ -263,13 +272,19 @@ export const createRing = async (options: RingOptions): Promise<Ring> => {
   const reads = parts.reads(settle);
   const unsubscribe = bus.subscribe(INBOX_FILTER, sender.arrived);
 
-  const end = async (graceMs: number): Promise<void> => {
+  const drainWithin = async (graceMs: number): Promise<void> => {
     draining = true;
     const until = clock() + graceMs;
     await agents.close(graceMs);
     while (inbox.depth() > 0 && readOnly === null && clock() < until) {
       await new Promise((resolve) => setTimeout(resolve, DRAIN_POLL_MS));
     }
+  };
+  let drained: Promise<void> | null = null;
+  const drain = (graceMs: number): Promise<void> => (drained ??= drainWithin(graceMs));
+
+  const end = async (graceMs: number): Promise<void> => {
+    await drain(graceMs);
     asks.refuseAll(refusal());
     unsubscribe();
     await supervisor.close();
@@ -333,6 +348,7 @@ export const createRing = async (options: RingOptions): Promise<Ring> => {
         ? { ready: true }
         : { ready: false, state: 'rebuilding', detail: `${open} of ${SHARDS} shards are open` };
     },
+    drain,
     close,
   };
 };

@@ -17,7 +17,7 @@ const RETRY_MS = 250;
 export default async ({ main, journal, clockAnchor, catalogue, limits, taking }: ShardTask): Promise<never> => {
   const loaded = (await import(catalogue)) as { readonly catalogue: Catalogue };
   const clock = anchoredClock(clockAnchor);
-  const newId = createIdentifiers();
+  const newId = createIdentifiers(clock);
   const marks = new Float64Array(taking);
   let timer: NodeJS.Timeout | undefined;
 

@@ -15,6 +15,8 @@ export interface ShardProgress {
 
 /** What a chunk of the log comes to, with everything that was overwritten inside the chunk left out. */
 interface Chunk {
+  /** When the last of its turns was taken. */
+  at: number;
   readonly shards: Map<number, ShardChange>;
   readonly actors: Map<string, { shard: number; head: SnapshotHead; context: string }>;
   readonly sessions: Map<string, SessionPack>;
@@ -23,8 +25,6 @@ interface Chunk {
   /** By receiver and sender. */
   readonly outbox: Map<string, { key: string; n: number; text: string }[]>;
   readonly taken: Map<string, { receiver: number; sender: number; n: number }>;
-  /** The time of its latest turn. */
-  latest: number;
 }
 
 interface ShardChange {
@@ -63,10 +63,10 @@ export const createApplier = (db: DatabaseSync): Applier => {
   const dropRemembered = db.prepare('DELETE FROM remembered WHERE session = ? AND last <= ?');
   const addAlias = db.prepare('INSERT OR IGNORE INTO aliases (alias, session, kind, id) VALUES (?, ?, ?, ?)');
   const addOut = db.prepare('INSERT INTO outbox (receiver, sender, n, key, text) VALUES (?, ?, ?, ?, ?)');
+  const putTime = db.prepare(`
+    INSERT INTO meta (name, value) VALUES ('at', ?)
+    ON CONFLICT (name) DO UPDATE SET value = max(value, excluded.value)`);
   const dropOut = db.prepare('DELETE FROM outbox WHERE receiver = ? AND sender = ? AND n <= ?');
-
-  const putLatest = db.prepare(`
-    INSERT INTO meta VALUES ('latest', ?) ON CONFLICT (name) DO UPDATE SET value = max(value, excluded.value)`);
 
   const writeSession = (session: string, pack: SessionPack): void => {
     const row = getSession.get(session) as { seq: number; remembered: number } | undefined;
@@ -110,7 +110,7 @@ export const createApplier = (db: DatabaseSync): Applier => {
         const [receiver, sender] = pair.split(' ').map(Number) as [number, number];
         for (const { n, key, text } of messages) addOut.run(receiver, sender, n, key, text);
       }
-      putLatest.run(chunk.latest);
+      putTime.run(chunk.at);
       return progress;
     },
   };
@@ -119,13 +119,13 @@ export const createApplier = (db: DatabaseSync): Applier => {
 /** Throws a `RangeError` that names the row which is not what a commit writes. */
 const collect = (rows: readonly LogRow[]): Chunk => {
   const chunk: Chunk = {
+    at: 0,
     shards: new Map(),
     actors: new Map(),
     sessions: new Map(),
     aliases: new Map(),
     outbox: new Map(),
     taken: new Map(),
-    latest: 0,
   };
   for (const { id, text } of rows) {
     try {
@@ -138,7 +138,7 @@ const collect = (rows: readonly LogRow[]): Chunk => {
 };
 
 const collectTurn = (chunk: Chunk, { head, contexts, events, out, remembered }: TurnRecord): void => {
-  chunk.latest = Math.max(chunk.latest, head.at);
+  chunk.at = Math.max(chunk.at, head.at);
   const shard = at(chunk.shards, head.shard, (): ShardChange => ({ turn: 0, read: {}, sent: {} }));
   shard.turn = head.turn;
   for (const [sender, n] of Object.entries(head.read)) {

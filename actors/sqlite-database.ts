@@ -1,4 +1,4 @@
-import { closeSync, fsyncSync, mkdirSync, openSync } from 'node:fs';
+import { closeSync, fsyncSync, mkdirSync, openSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { StoreFailedError } from './journal.ts';
@@ -11,7 +11,13 @@ const CACHE_KIB = 65_536;
 /** Where commits begin to checkpoint by themselves; only reached when nobody calls `apply`. */
 const BACKSTOP_PAGES = 32_768;
 
+/** Up to this size the pages are looked at when it is opened: about 1 ms a MiB. */
+const CHECKED_BYTES = 256 * 1_048_576;
+
 export const databaseFile = (directory: string): string => path.join(directory, 'journal.db');
+
+/** SQLite's log beside it. */
+export const walFile = (directory: string): string => `${databaseFile(directory)}-wal`;
 
 const storeFailed = (what: string, cause: unknown): StoreFailedError =>
   new StoreFailedError(`${what}: ${cause instanceof Error ? cause.message : String(cause)}`, { cause });
@@ -28,8 +34,11 @@ export const guarded = <T>(what: string, work: () => T): T => {
 export const isSqliteError = (error: unknown): error is Error & { readonly errcode: number } =>
   error instanceof Error && 'errcode' in error;
 
-/** Whether the disk refused: SQLITE_IOERR and SQLITE_FULL, with their extended codes. */
-export const isDiskError = (error: unknown): boolean => isSqliteError(error) && [10, 13].includes(error.errcode & 0xff);
+/** Whether the disk refused: SQLITE_IOERR and SQLITE_FULL with their extended codes, and what Node calls the same. */
+export const isDiskError = (error: unknown): boolean => {
+  if (isSqliteError(error)) return [10, 13].includes(error.errcode & 0xff);
+  return error instanceof Error && ['EIO', 'ENOSPC', 'EDQUOT'].includes((error as NodeJS.ErrnoException).code ?? '');
+};
 
 /**
  * Runs `work` as one transaction; nothing of it is left when it throws. An error out of COMMIT itself leaves the
@@ -67,6 +76,17 @@ export const openWriter = (directory: string): DatabaseSync => {
       throw error;
     }
   });
+};
+
+/**
+ * Looks whether the pages of the database hang together, where that takes no longer than about half a second. Throws a
+ * `StoreFailedError` that names the page. SQLite's pages carry no checksums: what is only changed text is not found.
+ */
+export const checkPages = (db: DatabaseSync, directory: string): void => {
+  const file = databaseFile(directory);
+  if (statSync(file).size > CHECKED_BYTES) return;
+  const { quick_check: said } = db.prepare('PRAGMA quick_check(1)').get() as { quick_check: string };
+  if (said !== 'ok') throw new StoreFailedError(`${file} is damaged: ${said.replaceAll(/\s+/g, ' ')}`);
 };
 
 /** Opens a connection that only reads, beside the writer of the same process. */

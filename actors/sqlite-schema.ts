@@ -95,6 +95,10 @@ export const schemaOf = (db: DatabaseSync): number => {
   return Number(row?.['value'] ?? 0);
 };
 
+/** When the last turn in the tables was taken, in milliseconds since the epoch; 0 before the first. */
+export const latestTurn = (db: DatabaseSync): number =>
+  Number(db.prepare(`SELECT value FROM meta WHERE name = 'at'`).get()?.['value'] ?? 0);
+
 /** Brings a database to the newest schema, in one transaction. Throws a `RangeError` for one newer than this release. */
 export const migrate = (db: DatabaseSync): void => {
   const schema = schemaOf(db);

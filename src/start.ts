@@ -144,6 +144,8 @@ export const startServer = async (options: ServerOptions = {}): Promise<Server> 
     credentials: credentialsFile(directory),
     close: async (within = config.drainMs) => {
       graceMs = within;
+      // While handlers end, the gateway says so to who asks, and tells of their ends to who listens.
+      await ring.drain(within);
       await running.disposeAsync();
     },
   };

@@ -105,7 +105,7 @@ const merged = (first: Settings, then: Settings): Settings => ({
 });
 
 const limitsOf = (limits: Settings['limits'] = {}): GatewayLimits => {
-  const { body_bytes, queued_executions, streams, in_flight, failed_logins, grace } = limits;
+  const { body_bytes, queued_executions, streams, in_flight, failed_logins, grace, stalled } = limits;
   return {
     ...DEFAULT_GATEWAY_LIMITS,
     ...said({
@@ -115,6 +115,7 @@ const limitsOf = (limits: Settings['limits'] = {}): GatewayLimits => {
       inFlight: in_flight,
       failedLogins: failed_logins,
       graceMs: grace === undefined ? undefined : grace * 1000,
+      stalledMs: stalled === undefined ? undefined : stalled * 1000,
     }),
   } as GatewayLimits;
 };

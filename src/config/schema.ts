@@ -71,6 +71,8 @@ export const settingsSchema = strict({
     failed_logins: whole(1).optional(),
     /** Without a connection or a request for this long, a client counts as detached; default 60. */
     grace: seconds(MAX_TIMER).optional(),
+    /** How long the reader of a stream may take nothing before it is cut off; default 30. */
+    stalled: seconds(MAX_TIMER).optional(),
     /** On SIGTERM, the time for what is under way; default 30. */
     drain: seconds(MAX_TIMER).optional(),
   }).optional(),

@@ -1,4 +1,4 @@
-import type { AddressInfo } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { createCore, type CoreOptions } from './core.ts';
 import { createHttp } from './http.ts';
@@ -42,6 +42,13 @@ export const createGateway = async (options: GatewayOptions): Promise<Gateway> =
   await app.ready();
   const stopUpgrades = mqtt?.server.acceptWebSocket(app.server, '/mqtt');
 
+  // A connection on which nothing was asked yet counts as busy, not as idle, to the HTTP server.
+  const silent = new Set<Socket>();
+  app.server.on('connection', (socket) => {
+    silent.add(socket);
+    socket.once('close', () => silent.delete(socket));
+  });
+  app.server.on('request', ({ socket }) => void silent.delete(socket));
   // Upgraded sockets are no longer the HTTP server's to close, but it waits for them.
   const upgraded = new Set<Duplex>();
   app.server.on('upgrade', (_, socket: Duplex) => {
@@ -53,7 +60,7 @@ export const createGateway = async (options: GatewayOptions): Promise<Gateway> =
     stopUpgrades?.();
     core.quit();
     const closing = app.close();
-    for (const socket of upgraded) socket.destroy();
+    for (const socket of [...upgraded, ...silent]) socket.destroy();
     // A connection whose answer was under way becomes idle only now.
     const idle = setInterval(() => app.server.closeIdleConnections(), IDLE_POLL_MS);
     const all = setTimeout(() => app.server.closeAllConnections(), graceMs);

@@ -85,6 +85,9 @@ export const createObserver = (register: Registry, log: Log): Observer => {
       if (state === 'failed') log.error({ detail }, 'the store takes no writes');
       else log.info('the store takes writes again');
     },
+    cut: (detail) => log.warn({ detail }, 'the torn end of the log was cut'),
+    clockBehind: (ms) =>
+      log.warn({ seconds: Math.round(ms / 1_000) }, 'the clock of the machine is behind what was recorded before'),
     error: (what, error) => log.error({ err: error }, what),
   };
 };

@@ -101,6 +101,28 @@ test(
 );
 
 test(
+  'a page that does not hang together with the others refuses to start and is named',
+  inDirectory(async (directory) => {
+    const file = path.join(directory, 'journal.db');
+    const journal = await createSqliteJournal({ directory });
+    await (await createWriter(journal, 1)).commit({ events: [[sessionId(1), 1, 'session_opened']] });
+    await journal.close();
+    const whole = readFileSync(file);
+    for (let page = 2; page * 4_096 <= whole.length; page++) {
+      const bytes = Buffer.from(whole);
+      const at = (page - 1) * 4_096;
+      bytes[at] = (bytes[at] as number) ^ 0x40;
+      writeFileSync(file, bytes);
+      const error = await failure(createSqliteJournal({ directory }));
+      assert.instance(error, StoreFailedError, `page ${page}`);
+      assert.match((error as Error).message, /journal\.db/);
+    }
+    writeFileSync(file, whole);
+    await (await createSqliteJournal({ directory })).close();
+  }),
+);
+
+test(
   'a seq that does not follow the last is never put into the tables',
   inDirectory(async (directory) => {
     const journal = await createSqliteJournal({ directory });

@@ -21,7 +21,7 @@ import { catalogue, counterAddress, type CounterMessage } from '../support/machi
 const test = suite('shard host');
 
 const SHARD = 7;
-const newId = createIdentifiers();
+const newId = createIdentifiers(Date.now);
 const sessionOfShard = (): string => {
   for (;;) {
     const id = newId('session');

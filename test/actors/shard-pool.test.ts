@@ -13,7 +13,7 @@ const start = () => {
   let pongs = 0;
   const pool = createShardPool({
     workers: 1,
-    clockAnchor: clockAnchor(),
+    clockAnchor: clockAnchor(0),
     catalogue: new URL('../support/machines.ts', import.meta.url).href,
     limits: SHARD_LIMITS,
     maxHeapMb: 256,

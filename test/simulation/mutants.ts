@@ -95,7 +95,7 @@ export const MUTANTS: readonly Mutant[] = [
   ),
   mutant('audit beside the turn', 'actors/turn.ts', 'audits.push(JSON.stringify(entry));', ''),
   mutant('reads ahead of what was let out', 'actors/heard.ts', 'await heard.caughtUp();', ''),
-  mutant('a clock that begins at the wall', 'actors/clock.ts', 'Math.max(Date.now(), earliest)', 'Date.now()'),
+  mutant('a clock that begins at the wall', 'actors/clock.ts', 'Math.max(Date.now(), latest)', 'Date.now()'),
   mutant(
     'inputs that came too early forgotten',
     'actors/shard-host.ts',

@@ -50,7 +50,7 @@ const action: fc.Arbitrary<Action> = fc.oneof(
 
 const HOPS = 5;
 
-const newId = createIdentifiers();
+const newId = createIdentifiers(Date.now);
 
 /** Session ids on different shards, so that passing on crosses shards and workers, and the last beside the first. */
 const sessionsApart = (count: number): string[] => {

@@ -1,5 +1,6 @@
 import { Registry } from 'prom-client';
 import { z } from 'zod';
+import { SILENT } from '../../actors/observer.ts';
 import type { MemoryDisk } from '../../actors/memory-disk.ts';
 import { createRing, type Ring } from '../../actors/ring.ts';
 import { createMemoryBus } from '../../brokers/memory.ts';
@@ -83,15 +84,7 @@ export const startSimServer = (options: SimServerOptions): SimServer => {
       agents: (report) => (handlers = createHandlers({ report, places: PLACES, onRun })),
       shard: { turnInputs: 4, residentSessions: 2 },
       supervisor: { heartbeatMs: 10_000, maxRestarts: 20 },
-      observer: {
-        turn: () => {},
-        commit: () => {},
-        restarted: () => {},
-        failed: () => {},
-        resident: () => {},
-        store: () => {},
-        error: onError,
-      },
+      observer: { ...SILENT, error: onError },
       onFatal: onExit,
     }).then(
       (ring) => {

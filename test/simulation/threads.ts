@@ -104,7 +104,7 @@ export const createThreads = ({ world, channels, process, disk, faults }: Thread
       return answer.promise as Promise<never>;
     };
     return Promise.resolve({
-      latest: journal.latest,
+      found: { cut: null, at: disk.latest },
       committed: () => group,
       call,
       connect: () => {
@@ -132,7 +132,7 @@ export const createThreads = ({ world, channels, process, disk, faults }: Thread
       const inbox = channels.open(domain);
       const answers = channels.open(domain);
       const outbox = channels.open(process);
-      const newId = createIdentifiers();
+      const newId = createIdentifiers(clock);
       let timer: NodeJS.Timeout | undefined;
       const ran = (task: () => void): void => {
         task();

@@ -48,7 +48,7 @@ export interface TestSystem extends System {
 }
 
 export const createTestSystem = (bus: Bus = createMemoryBus()): TestSystem => {
-  const newId = createIdentifiers();
+  const newId = createIdentifiers(Date.now);
   const residents = new Map<string, Resident>();
   const shards = new Map<number, Shard>();
   const actors = new Map<string, StoredActor & { readonly label: string | null }>();

@@ -6,7 +6,7 @@ import { print } from '../summary.ts';
 
 /** The bound of deciding: the execution's machine alone in one thread, from acceptance to its end, with its snapshots. */
 const EXECUTIONS = 20_000;
-const newId = createIdentifiers();
+const newId = createIdentifiers(Date.now);
 const session_id = newId('session');
 const stamp = { at: Date.now(), random: 0.5 };
 

@@ -13,6 +13,11 @@ const WAYS = [
   'left-behind',
   'bad-result',
   'bigint',
+  'abort',
+  'block',
+  'print',
+  'print-and-spin',
+  'timers',
 ] as const;
 
 /** Fails in the way that it is asked to. */
@@ -50,6 +55,21 @@ export default defineCommand({
         return { done: 'maybe' as never };
       case 'bigint':
         return { done: 1n };
+      case 'abort':
+        return process.abort();
+      case 'block':
+        Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0);
+        break;
+      case 'print':
+        for (;;) {
+          console.log('printed '.repeat(1_000));
+          await sleep(1);
+        }
+      case 'print-and-spin':
+        for (;;) console.error('printed '.repeat(1_000));
+      case 'timers':
+        for (let n = 0; n < 1_000; n++) setInterval(() => JSON.stringify({ n }), 1);
+        break;
     }
     return { done: true };
   },

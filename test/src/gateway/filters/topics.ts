@@ -3,7 +3,7 @@ import { createIdentifiers } from '../../../../actors/identifiers.ts';
 import { filterProblem, topicProblem } from '../../../../brokers/topic-rules.ts';
 import { EVENT_TYPES } from '../../../../machines/event.ts';
 
-const newId = createIdentifiers();
+const newId = createIdentifiers(Date.now);
 export const [OWN, FOREIGN] = [newId('session'), newId('session')];
 /** Two of one session and one of another. */
 export const [ME, FELLOW, STRANGER] = [newId('client'), newId('client'), newId('client')];
