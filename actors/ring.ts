@@ -164,7 +164,7 @@ export const createRing = async (options: RingOptions): Promise<Ring> => {
         { session },
         {
           type: 'execution.fail',
-          attempt: Number(value),
+          start: Number(value),
           problem: problem('handler_crashed', 'the run was lost with its process or its thread'),
           retryable: true,
           artifacts: [],

@@ -29,7 +29,15 @@ export const sessionView = ({ state, context }: StoredActor): Session => {
 };
 
 export const clientView = ({ state, context }: StoredActor): Client => {
-  const { client_id, session_id, type, name, principal, via_share, joined_at } = context as unknown as ClientContext;
+  const {
+    client_id,
+    session_id,
+    type,
+    name,
+    principal,
+    via_share = null,
+    joined_at,
+  } = context as unknown as ClientContext;
   const status = state as Client['status'];
   return { client_id, session_id, type, name, principal, via_share, status, joined_at: timestamp(joined_at ?? 0) };
 };

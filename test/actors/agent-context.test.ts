@@ -14,7 +14,7 @@ test(
     run('exe_1', 'about', { upper: 'abc' }, 2);
     assert.equal(await end('exe_1'), {
       type: 'execution.complete',
-      attempt: 2,
+      start: 2,
       artifacts: [],
       result: {
         args: { upper: 'ABC', count: 3 },
@@ -46,7 +46,7 @@ test(
       const told = await failure(harness, `exe_${index}`);
       assert.is(told.problem.code, code);
       assert.is(told.retryable, retryable, code);
-      assert.is(told.attempt, 4);
+      assert.is(told.start, 4);
       assert.match(told.problem.detail, detail);
       assert.not.match(JSON.stringify(told), /agent-runner|\.ts:\d/, 'no stack');
     }
@@ -65,7 +65,7 @@ test(
     const seconds = (performance.now() - started) / 1000;
     assert.equal(steps[0], {
       type: 'execution.progress',
-      attempt: 1,
+      start: 1,
       progress: 4,
       message: 'step 1',
       metadata: { n: 1 },

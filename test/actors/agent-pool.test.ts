@@ -39,7 +39,7 @@ for (const how of ['exit', 'rejection', 'timer']) {
       const told = await failure(harness, 'exe_crash');
       assert.is(told.problem.code, 'handler_crashed');
       assert.is(told.retryable, true);
-      assert.is(told.attempt, 2);
+      assert.is(told.start, 2);
       assert.is((await harness.end('exe_slow')).type, 'execution.complete');
       await until(() => harness.pool.readyThreads() === 2, 'a new thread');
       await quickOnes(harness, 'm', 50);
@@ -156,7 +156,7 @@ test(
     harness.pool.stop('exe_long', 'cancelled');
     for (const n of [0, 1, 3, 4]) {
       const told = await harness.end(`exe_${n}`);
-      assert.is(told.attempt, 7);
+      assert.is(told.start, 7);
       assert.is(told.type, 'execution.complete');
     }
     assert.is(
