@@ -58,17 +58,29 @@ const jsonOf = (key: string, value: unknown): string | undefined => {
 
 const sizeOf = (json: string | undefined): number => (json === undefined ? 0 : Buffer.byteLength(json));
 
-/** In the order of their records, whatever the order in which they are asked for: a race is won by who won it before. */
-const createReplay = (): ((index: number, resolve: () => void) => void) => {
-  let all: { readonly index: number; readonly resolve: () => void }[] = [];
-  return (index, resolve) => {
-    if (all.length === 0)
-      queueMicrotask(() => {
-        const asked = all.toSorted((a, b) => a.index - b.index);
-        all = [];
-        for (const each of asked) each.resolve();
-      });
-    all.push({ index, resolve });
+interface Replay {
+  again(index: number, resolve: () => void): void;
+  readonly isBusy: () => boolean;
+}
+
+/**
+ * Finished ones resolve in the order of their records, whatever the order in which they are asked for, and each only once
+ * the handler has had its turn with the one before: so a race is won by who has won it before.
+ */
+const createReplay = (onTurn: () => void): Replay => {
+  const asked: { readonly index: number; readonly resolve: () => void }[] = [];
+  const next = (): void => {
+    const index = asked.reduce((first, each, at) => (each.index < asked[first]!.index ? at : first), 0);
+    asked.splice(index, 1)[0]?.resolve();
+    if (asked.length > 0) setImmediate(next);
+    else onTurn();
+  };
+  return {
+    again: (index, resolve) => {
+      if (asked.length === 0) setImmediate(next);
+      asked.push({ index, resolve });
+    },
+    isBusy: () => asked.length > 0,
   };
 };
 
@@ -76,7 +88,6 @@ export const createSteps = ({ run, send, ask, suspend, isBusy, now }: StepsOptio
   const { recorded: finished = [], awaited = [] } = run;
   const known = new Map(finished.map(({ key, result }, index) => [key, { result, index }]));
   const dues = new Map(awaited.map(({ key, remaining_ms }) => [key, now() + remaining_ms]));
-  const replay = createReplay();
   const used = new Set<string>();
   const sleeping = new Map<string, Sleeper>();
   /** Sent, and not yet durable. */
@@ -87,6 +98,7 @@ export const createSteps = ({ run, send, ask, suspend, isBusy, now }: StepsOptio
   let unnamed = 0;
   let underWay = 0;
   let look: NodeJS.Immediate | undefined;
+  const replay = createReplay(() => turn());
   let aborted: Error | null = null;
   let closed = false;
 
@@ -95,7 +107,7 @@ export const createSteps = ({ run, send, ask, suspend, isBusy, now }: StepsOptio
 
   const check = (): void => {
     look = undefined;
-    if (closed || sleeping.size === 0) return;
+    if (closed || sleeping.size === 0 || replay.isBusy()) return;
     if (underWay === 0 && !isBusy()) {
       close();
       suspend(askedNow(sleeping));
@@ -183,7 +195,7 @@ export const createSteps = ({ run, send, ask, suspend, isBusy, now }: StepsOptio
     if (refused !== null) return Promise.reject(refused);
     const before = known.get(key);
     if (before !== undefined)
-      return new Promise((resolve) => replay(before.index, () => resolve(before.result as never)));
+      return new Promise((resolve) => replay.again(before.index, () => resolve(before.result as never)));
     if (steps >= STEP_LIMITS.steps) return Promise.reject(tooLarge(`an execution may have ${STEP_LIMITS.steps} steps`));
     return perform(key, fn);
   };
@@ -197,7 +209,7 @@ export const createSteps = ({ run, send, ask, suspend, isBusy, now }: StepsOptio
     const refused = name === undefined ? null : obstacle('sleep', name, key);
     if (refused !== null) return Promise.reject(refused);
     const before = known.get(key);
-    if (before !== undefined) return new Promise((resolve) => replay(before.index, resolve));
+    if (before !== undefined) return new Promise((resolve) => replay.again(before.index, resolve));
     if (sleeps >= STEP_LIMITS.sleeps)
       return Promise.reject(tooLarge(`an execution may have ${STEP_LIMITS.sleeps} sleeps`));
     sleeps += 1;

@@ -33,8 +33,8 @@ test(
   'what a handler may do wrong, and what is said of it',
   withPool({}, async (harness) => {
     const cases: [command: string, args: unknown, code: string, retryable: boolean, detail: RegExp][] = [
-      ['crash', { how: 'throw' }, 'handler_failed', false, /^it went wrong$/],
-      ['crash', { how: 'retryable' }, 'handler_failed', true, /^try again$/],
+      ['crash', { how: 'throw' }, 'handler_failed', true, /^it went wrong$/],
+      ['crash', { how: 'terminal' }, 'handler_failed', false, /^never again$/],
       ['crash', { how: 'problem' }, 'rate_limited', true, /^come back later$/],
       ['crash', { how: 'bad-result' }, 'result_invalid', false, /crash returned what its schema forbids/],
       ['crash', { how: 'bigint' }, 'result_invalid', false, /JSON cannot hold/],
