@@ -90,9 +90,12 @@ export const createAgentQueue = (): AgentQueue => {
   };
 
   const nextLevel = (): Level | undefined => {
-    const lower = (takes + 1) % LOWER_EVERY === 0 ? order.slice(1) : [];
-    const [first, ...others] = (lower.length > 0 ? lower : order.slice(0, 1)).flatMap((each) => levels.get(each) ?? []);
-    return others.reduce((longest, each) => (each.served < longest!.served ? each : longest), first);
+    const highest = order[0] === undefined ? undefined : levels.get(order[0]);
+    if ((takes + 1) % LOWER_EVERY !== 0 || order.length < 2) return highest;
+    return order
+      .slice(1)
+      .flatMap((each) => levels.get(each) ?? [])
+      .toSorted((a, b) => a.served - b.served)[0];
   };
 
   return {

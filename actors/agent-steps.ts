@@ -68,10 +68,11 @@ interface Replay {
  * the handler has had its turn with the one before: so a race is won by who has won it before.
  */
 const createReplay = (onTurn: () => void): Replay => {
-  const asked: { readonly index: number; readonly resolve: () => void }[] = [];
+  let asked: { readonly index: number; readonly resolve: () => void }[] = [];
   const next = (): void => {
-    const index = asked.reduce((first, each, at) => (each.index < asked[first]!.index ? at : first), 0);
-    asked.splice(index, 1)[0]?.resolve();
+    const [first] = asked.toSorted((a, b) => a.index - b.index);
+    asked = asked.filter((each) => each !== first);
+    first?.resolve();
     if (asked.length > 0) setImmediate(next);
     else onTurn();
   };
