@@ -123,7 +123,6 @@ export const createRunner = (options: RunnerOptions): Runner => {
     void scope.run(current, () => handle(command, opened)).then(ended.resolve);
     let outcome = await ended.promise;
     const took_ms = now() - started;
-    opened.close();
     const doomed = opened.doomed();
     if ('asked' in outcome && doomed !== null) outcome = fail(doomed);
     const draining = opened.drain();

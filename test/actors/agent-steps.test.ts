@@ -126,8 +126,7 @@ test(
     await until(() => names(one).includes('waiting'), 'the sleep');
     await one.is('completed');
     assert.is(one.context().result, 'woken');
-    assert.ok((await one.lines()).includes('it did go on'));
-    assert.not.ok((await one.lines()).includes('abandoned'));
+    assert.equal(await one.lines(), ['it did go on: Error: the run has ended']);
     assert.equal(names(one), ['queued', 'started', 'progress', 'waiting', 'started', 'progress', 'completed']);
     assert.ok(one.events.every(({ data }) => data['message'] !== 'abandoned'));
   }),
@@ -136,12 +135,26 @@ test(
 test(
   'artifacts of a step stay, and one that is being written is not abandoned',
   withExecution(async (one) => {
-    one.accept({ do: 'artifact', ms: 50 });
+    one.accept({ do: 'artifact', ms: 200 });
+    await one.is('waiting');
+    assert.equal(
+      one.context().recorded.map(({ key }) => key),
+      ['step write', 'step after'],
+    );
     const sha256 = await result(one);
     const { artifacts } = one.context();
     assert.equal(artifacts.map(({ name }) => name).toSorted(), ['late', 'note']);
     assert.is(artifacts.find(({ name }) => name === 'note')?.sha256, sha256);
-    assert.equal(await one.lines(), ['note']);
+    assert.equal(await one.lines(), ['note', 'after']);
+  }),
+);
+
+test(
+  'an execution may write no more artifacts than one run',
+  withExecution(async (one) => {
+    one.accept({ do: 'artifacts' });
+    assert.is(await result(one), 'too_large');
+    assert.is(one.context().artifacts.length, 100);
   }),
 );
 
@@ -152,7 +165,7 @@ test(
     await until(() => one.context().awaited.length === 1, 'the sleep beside the step');
     one.take({ type: 'execution.cancel', by: null } as { type: string });
     await one.is('cancelled');
-    await until(() => one.pool.readyThreads() === 2, 'the threads');
+    await until(() => one.pool.readyThreads() === 1, 'the thread');
     for (let lines: string[] = []; lines[0] !== 'sleep cancelled'; lines = await one.lines())
       await new Promise((resolve) => setTimeout(resolve, 5));
   }),
@@ -164,8 +177,8 @@ test(
     one.accept({ do: 'deaf' }, { timeout_ms: 300 });
     await one.is('timed_out');
     assert.is(one.context().recorded.length, 0);
-    await until(() => one.pool.readyThreads() < 2, 'the forced end');
-    await until(() => one.pool.readyThreads() === 2, 'a new thread');
+    await until(() => one.pool.readyThreads() === 0, 'the forced end');
+    await until(() => one.pool.readyThreads() === 1, 'a new thread');
     assert.equal(await one.lines(), ['deaf']);
     assert.equal(names(one), ['queued', 'started', 'timed_out']);
   }),

@@ -59,7 +59,7 @@ export const withExecution = (body: (one: TestExecution) => Promise<void>) => as
   const pool = createAgentPool({
     modules: commandModules('steps', 'no-op'),
     dataDirectory: directory,
-    threads: 2,
+    threads: 1,
     graceMs: 100,
     report: (id, _, message) => {
       if (id === EXECUTION) take(message);

@@ -99,7 +99,7 @@ const WAYS = {
       ctx.progress(90, 'abandoned');
       void ctx.output('abandoned');
       void ctx.step('abandoned', () => line(ctx, 'abandoned'));
-      line(ctx, 'it did go on');
+      void codeOf(ctx.artifact('abandoned', 'x')).then((why) => line(ctx, `it did go on: ${why}`));
     });
     await ctx.sleep(ctx.args.ms);
     return 'woken';
@@ -107,9 +107,20 @@ const WAYS = {
   /** An artifact in a step is not lost by what comes after. */
   artifact: async (ctx: Context) => {
     const { sha256 } = await ctx.step('write', () => ctx.artifact('note', line(ctx, 'note')));
-    void ctx.artifact('late', 'not abandoned by the sleep');
-    await ctx.sleep(ctx.args.ms);
+    const slept = ctx.sleep(ctx.args.ms);
+    await ctx.artifact('late', 'x'.repeat(1_000_000));
+    await ctx.step('after', () => line(ctx, 'after'));
+    await slept;
     return sha256;
+  },
+  /** The bound is the execution's, not each run's. */
+  artifacts: async (ctx: Context) => {
+    await ctx.step('write', async () => {
+      await Promise.all(Array.from({ length: 100 }, (_, n) => ctx.artifact(`${n}`, 'x')));
+    });
+    await ctx.sleep(1);
+    await ctx.artifact('0', 'y');
+    return await codeOf(ctx.artifact('one more', 'x'));
   },
   /** Does not look at its signal, while a step is in flight. */
   deaf: async (ctx: Context) =>
