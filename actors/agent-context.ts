@@ -52,7 +52,8 @@ export interface OpenContext {
 export const openContext = (options: ContextOptions): OpenContext => {
   const { n, session, run, command, args, roots, artifacts: directory, pool, now, suspend } = options;
   // A step that has written one is not run again.
-  const written = new Map((run.artifacts ?? []).map((info) => [info.name, info]));
+  const written = new Map<string, ArtifactInfo>();
+  for (const info of run.artifacts ?? []) written.set(info.name, info);
   let progress: Progress | null = null;
   let output: Output | null = null;
   let log: LineLog | null = null;

@@ -13,6 +13,8 @@ export interface Attempt {
   readonly place: RunPlace;
   /** When the pool got it, ms of the pool's stopwatch. */
   readonly since: number;
+  /** Its place among those that wait for a thread, see `agent-pending.ts`. */
+  turn: number;
   /** What it is expected to take, fixed when it is sent, so that a lane's load goes back to what it was. */
   expectedMs: number;
   /** Nobody wants to hear of it any more. */

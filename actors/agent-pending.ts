@@ -28,15 +28,13 @@ export const createAgentPending = (): AgentPending => {
   let line: Attempt[] = [];
   let present = 0;
   const arrived = new Set<Attempt>();
-  const turns = new WeakMap<Attempt, number>();
   const sessions = new Map<string, Own>();
-  const turnOf = (attempt: Attempt): number => turns.get(attempt) ?? present;
 
   const insert = (attempt: Attempt, isBefore: (other: number, own: number) => boolean): void => {
-    const own = turnOf(attempt);
+    const own = attempt.turn;
     let index = line.length;
     // Whoever comes belongs near the end, and who comes back near the front, where nothing is long.
-    while (index > 0 && isBefore(own, turnOf(line[index - 1] as Attempt))) index -= 1;
+    while (index > 0 && isBefore(own, (line[index - 1] as Attempt).turn)) index -= 1;
     line.splice(index, 0, attempt);
   };
   const enter = (attempt: Attempt, turn: number): void => {
@@ -62,13 +60,13 @@ export const createAgentPending = (): AgentPending => {
     add: (attempt) => {
       const last = sessions.get(attempt.place.session)?.lastTurn;
       const turn = last === undefined ? present : Math.max(present, last + 1);
-      turns.set(attempt, turn);
+      attempt.turn = turn;
       enter(attempt, turn);
       insert(attempt, (own, other) => own < other);
     },
     back: (attempts) => {
       for (const attempt of attempts.toReversed()) {
-        enter(attempt, turnOf(attempt));
+        enter(attempt, attempt.turn);
         insert(attempt, (own, other) => own <= other);
       }
     },
@@ -82,7 +80,7 @@ export const createAgentPending = (): AgentPending => {
       let sent = 0;
       for (const attempt of line) {
         if (!send(attempt)) break;
-        present = Math.max(present, turnOf(attempt));
+        present = Math.max(present, attempt.turn);
         leave(attempt);
         sent += 1;
       }

@@ -333,6 +333,7 @@ export const createAgentPool = (options: AgentPoolOptions): AgentPool => {
         run,
         place,
         since,
+        turn: 0,
         expectedMs: 0,
         stopped: false,
         doom: null,
