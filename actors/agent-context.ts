@@ -2,10 +2,12 @@ import type { ArtifactInfo, Command, HandlerContext } from '../machines/command.
 import type { Run } from '../machines/effect.ts';
 import { ProblemError, type Problem } from '../machines/error.ts';
 import type { SessionId } from '../machines/id.ts';
+import type { Asked } from '../machines/step.ts';
 import { createLineLog, type LineLog } from './agent-log.ts';
 import type { PoolMethods } from './agent-messages.ts';
 import { createOutput, type Output, type Stream } from './agent-output.ts';
 import { createProgress, type Progress } from './agent-progress.ts';
+import { createSteps, type Steps } from './agent-steps.ts';
 import { RESULT_ARTIFACT, writeArtifact } from './artifacts.ts';
 import type { Rpc } from './rpc.ts';
 
@@ -23,6 +25,8 @@ export interface ContextOptions {
   readonly artifacts: string;
   readonly pool: Rpc<PoolMethods>;
   readonly now: () => number;
+  /** The handler waits for these, and nothing else of it is under way. */
+  readonly suspend: (asked: readonly Asked[]) => void;
 }
 
 /** A handler's context with what only its thread may do. */
@@ -32,23 +36,28 @@ export interface OpenContext {
   /** What ends the run whatever its handler returns. */
   readonly doomed: () => Problem | null;
   credit(bytes: number): void;
+  /** What was finished under this key is durable. */
+  recorded(key: string): void;
   /** Aborts the signal. What waits is dropped where `silent`: nobody will read it. */
   abort(reason: Error, silent: boolean): void;
   /** Writes the artifact that stands for a large result. */
   saveResult(json: string): Promise<void>;
   /** Sends what is left of progress, output and log; null where there is nothing to wait for. */
   drain(): Promise<unknown> | null;
-  /** From here on the handler says nothing more. */
-  close(): void;
+  /** From here on the handler says nothing more. Answers whether it might until now. */
+  close(): boolean;
 }
 
 /** Everything is made on first use: most runs are short and use little of it. */
 export const openContext = (options: ContextOptions): OpenContext => {
-  const { n, session, run, command, args, roots, artifacts: directory, pool, now } = options;
+  const { n, session, run, command, args, roots, artifacts: directory, pool, now, suspend } = options;
+  // A step that has written one is not run again.
   const written = new Map<string, ArtifactInfo>();
+  for (const info of run.artifacts ?? []) written.set(info.name, info);
   let progress: Progress | null = null;
   let output: Output | null = null;
   let log: LineLog | null = null;
+  let steps: Steps | null = null;
   let controller: AbortController | null = null;
   let aborted: Error | null = null;
   let doomed: Problem | null = null;
@@ -67,6 +76,7 @@ export const openContext = (options: ContextOptions): OpenContext => {
   const abort = (reason: Error, silent: boolean): void => {
     aborted ??= reason;
     controller?.abort(reason);
+    steps?.abort(reason, silent);
     if (silent) {
       progress?.discard();
       output?.discard(reason);
@@ -122,7 +132,23 @@ export const openContext = (options: ContextOptions): OpenContext => {
       return await promise;
     } finally {
       writing.delete(promise);
+      steps?.turn();
     }
+  };
+
+  const openSteps = (): Steps => {
+    if (steps !== null) return steps;
+    steps = createSteps({
+      run,
+      send: (step) => void pool.call('step', n, step, [...written.values()]).catch(lost),
+      ask: (asked) => void pool.call('ask', n, asked).catch(lost),
+      suspend,
+      isBusy: () => writing.size > 0,
+      now,
+    });
+    if (aborted !== null) steps.abort(aborted, true);
+    if (closed) steps.close();
+    return steps;
   };
 
   const context: HandlerContext<unknown> = {
@@ -151,6 +177,8 @@ export const openContext = (options: ContextOptions): OpenContext => {
       log.add(message, fields);
     },
     artifact: (name, content, mediaType = DEFAULT_MEDIA_TYPE) => unwatched(writeArtifactOf(name, content, mediaType)),
+    step: (name, fn) => unwatched(openSteps().step(name, fn)),
+    sleep: (ms, name) => unwatched(openSteps().sleep(ms, name)),
   };
 
   return {
@@ -158,6 +186,7 @@ export const openContext = (options: ContextOptions): OpenContext => {
     artifacts: () => [...written.values()],
     doomed: () => doomed,
     credit: (bytes) => output?.credit(bytes),
+    recorded: (key) => steps?.recorded(key),
     abort,
     saveResult: async (json) => void (await write(RESULT_ARTIFACT, json, 'application/json')),
     drain: () => {
@@ -166,7 +195,10 @@ export const openContext = (options: ContextOptions): OpenContext => {
       return Promise.all([progress?.drain(), output?.drain(), Promise.allSettled(writing)]);
     },
     close: () => {
+      const was = !closed;
       closed = true;
+      steps?.close();
+      return was;
     },
   };
 };

@@ -7,12 +7,14 @@ import type { AgentThreads } from './agent-threads.ts';
 import type { RunPlace } from './agents.ts';
 import { createRpc } from './rpc.ts';
 
-/** One attempt, from the moment the pool has it until it has ended. */
+/** One run, from the moment the pool has it until it has ended. */
 export interface Attempt {
   readonly run: Run;
   readonly place: RunPlace;
   /** When the pool got it, ms of the pool's stopwatch. */
   readonly since: number;
+  /** Its place among those that wait for a thread, see `agent-pending.ts`. */
+  turn: number;
   /** What it is expected to take, fixed when it is sent, so that a lane's load goes back to what it was. */
   expectedMs: number;
   /** Nobody wants to hear of it any more. */
@@ -60,6 +62,7 @@ export interface Lane {
   unchanged(): Attempt | null;
   abort(attempt: Attempt, reason: StopReason): void;
   credit(attempt: Attempt, bytes: number): void;
+  recorded(attempt: Attempt, key: string): void;
   usedMb(): Promise<number | null>;
   /** Ends the thread; `reason` is what `onGone` is told. */
   kill(reason: string): void;
@@ -96,7 +99,14 @@ export const openLane = ({ threads, task, startMs, onReady, onEnd, onGone, on }:
     };
   const rpc = createRpc<ThreadMethods>(
     port,
-    { progress: relay('progress'), output: relay('output'), log: relay('log'), doom: relay('doom') },
+    {
+      progress: relay('progress'),
+      output: relay('output'),
+      log: relay('log'),
+      step: relay('step'),
+      ask: relay('ask'),
+      doom: relay('doom'),
+    },
     { deadlineMs: startMs },
   );
 
@@ -151,6 +161,10 @@ export const openLane = ({ threads, task, startMs, onReady, onEnd, onGone, on }:
     credit: (attempt, bytes) => {
       const n = numbers.get(attempt);
       if (n !== undefined) rpc.call('credit', n, bytes).catch(() => {});
+    },
+    recorded: (attempt, key) => {
+      const n = numbers.get(attempt);
+      if (n !== undefined) rpc.call('recorded', n, key).catch(() => {});
     },
     usedMb: async () => (threadId === null ? null : threads.usedMb(threadId)),
     kill: (reason) => {

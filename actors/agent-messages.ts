@@ -3,6 +3,7 @@ import type { ArtifactInfo } from '../machines/command.ts';
 import type { Run } from '../machines/effect.ts';
 import type { Problem } from '../machines/error.ts';
 import type { SessionId } from '../machines/id.ts';
+import type { Asked, Recorded } from '../machines/step.ts';
 
 /** What an agent thread is started with: the data of its Piscina task. */
 export interface AgentTask {
@@ -25,7 +26,12 @@ export type RunEnd = {
   readonly n: number;
   readonly took_ms: number;
   readonly artifacts: readonly ArtifactInfo[];
-} & ({ readonly result: unknown } | { readonly problem: Problem; readonly retryable: boolean });
+} & (
+  | { readonly result: unknown }
+  | { readonly problem: Problem; readonly retryable: boolean }
+  /** The handler waits for these, and its run is over. */
+  | { readonly asked: readonly Asked[] }
+);
 
 export type StopReason = 'cancelled' | 'timed_out' | 'shutdown';
 
@@ -43,6 +49,8 @@ export type ThreadMethods = {
   abort(n: number, reason: StopReason): void;
   /** So many bytes of the run's output are durable. */
   credit(n: number, bytes: number): void;
+  /** What was finished under this key is durable. */
+  recorded(n: number, key: string): void;
 };
 
 /** What a thread may call in the pool. */
@@ -50,6 +58,10 @@ export type PoolMethods = {
   progress(n: number, progress: number, message: string | null, metadata: Record<string, unknown>): void;
   output(n: number, stream: 'stdout' | 'stderr', chunk: string, bytes: number): void;
   log(n: number, lines: readonly HandlerLog[], dropped: number): void;
+  /** Something is finished; answered by `recorded` once that is durable. */
+  step(n: number, step: Recorded, artifacts: readonly ArtifactInfo[]): void;
+  /** These are to have their time from now on, while the handler goes on. */
+  ask(n: number, asked: readonly Asked[]): void;
   /** The run has failed already; its handler has the grace time to return. */
   doom(n: number, problem: Problem): void;
 };

@@ -12,6 +12,8 @@ export interface AgentPlaces {
   offer(waiting: Waiting, now: number): void;
   has(execution: string): boolean;
   isOffered(execution: string): boolean;
+  /** The sessions to which a place is offered. */
+  sessions(): ReadonlySet<string>;
   /** The place is used or given back. */
   clear(execution: string): boolean;
   /** Forgets what has expired; the offers among them, for the queue to take again: their execution may still wait. */
@@ -36,6 +38,7 @@ export const createAgentPlaces = (): AgentPlaces => {
     offer: (waiting, now) => keep(waiting.execution, waiting, now),
     has: (execution) => promised.has(execution),
     isOffered: (execution) => (promised.get(execution)?.waiting ?? null) !== null,
+    sessions: () => new Set([...promised.values()].flatMap(({ waiting }) => waiting?.place.session ?? [])),
     clear: (execution) => promised.delete(execution),
     expire: (now) => {
       const expired: Waiting[] = [];

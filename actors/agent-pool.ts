@@ -2,10 +2,12 @@ import { fullJitter } from '../machines/backoff.ts';
 import { problem } from '../machines/error.ts';
 import { createEstimate } from './agent-estimate.ts';
 import { openLane, type Attempt, type Lane, type LaneOptions } from './agent-lane.ts';
-import type { RunEnd, StopReason } from './agent-messages.ts';
+import type { StopReason } from './agent-messages.ts';
 import { agentPoolSettings, type AgentLogEntry, type AgentPoolOptions } from './agent-options.ts';
+import { createAgentPending } from './agent-pending.ts';
 import { createAgentPlaces } from './agent-places.ts';
-import { createAgentQueue } from './agent-queue.ts';
+import { createAgentQueue, type Waiting } from './agent-queue.ts';
+import { createRunReports } from './agent-reports.ts';
 import { createAgentThreads } from './agent-threads.ts';
 import type { Agents } from './agents.ts';
 import { stopwatch } from './clock.ts';
@@ -53,10 +55,11 @@ export const createAgentPool = (options: AgentPoolOptions): AgentPool => {
   const estimate = createEstimate();
   const queue = createAgentQueue();
   const places = createAgentPlaces();
-  /** The attempts that somebody waits for. */
+  const reports = createRunReports(report, onLog);
+  /** The runs that somebody waits for. */
   const attempts = new Map<string, Attempt>();
-  /** Those that wait for a thread, in order. */
-  let pending: Attempt[] = [];
+  /** Those that wait for a thread. */
+  const pending = createAgentPending();
   const lanes = new Set<Lane>();
   /** Lanes whose run takes longer than expected: they get nothing until it has ended. */
   const held = new Set<Lane>();
@@ -82,14 +85,20 @@ export const createAgentPool = (options: AgentPoolOptions): AgentPool => {
   ready.promise.catch(() => {});
 
   const occupied = (): number => {
-    let sum = pending.length;
+    let sum = pending.size();
     for (const lane of lanes) sum += lane.size();
     return sum;
   };
+  /** More was accepted ahead than the threads get done in time. */
+  const isLate = (): boolean => stopwatch() - (pending.since() ?? Infinity) > LEAD_MS;
   const hasPlace = (): boolean => {
-    const late = pending[0] !== undefined && stopwatch() - pending[0].since > LEAD_MS;
-    const lead = late ? 0 : Math.min(MAX_LEAD, Math.floor((count * LEAD_MS) / estimate.mean()));
+    const lead = isLate() ? 0 : Math.min(MAX_LEAD, Math.floor((count * LEAD_MS) / estimate.mean()));
     return places.size() + occupied() < count + lead;
+  };
+
+  const give = (waiting: Waiting): void => {
+    places.offer(waiting, stopwatch());
+    report(waiting.execution, waiting.place, { type: 'execution.start' });
   };
 
   /** Gives free places to who waits longest for them. */
@@ -97,9 +106,19 @@ export const createAgentPool = (options: AgentPoolOptions): AgentPool => {
     while (!closing && queue.size() > 0 && hasPlace()) {
       const waiting = queue.take();
       if (waiting === null) return;
-      places.offer(waiting, stopwatch());
-      report(waiting.execution, waiting.place, { type: 'execution.start' });
+      give(waiting);
     }
+  };
+
+  /**
+   * Where one session's runs turn out to be long, they are all before whoever comes next. So the first in the queue of a
+   * session that has none there gets a place beside them, and its turn comes with the next thread that is free.
+   */
+  const offerNewcomer = (): void => {
+    if (closing || queue.size() === 0 || !isLate() || places.size() + occupied() >= 2 * MAX_LEAD) return;
+    const offered = places.sessions();
+    const waiting = queue.takeWhere((session) => !pending.has(session) && !offered.has(session));
+    if (waiting !== null) give(waiting);
   };
 
   /** The least loaded lane that may take so much more, of those whose work is nearly done. */
@@ -116,28 +135,26 @@ export const createAgentPool = (options: AgentPoolOptions): AgentPool => {
     dispatching = false;
     // Lanes are filled up when they are half empty, not after each run: that makes batches.
     const open = [...lanes].filter((lane) => lane.ready() && !held.has(lane) && lane.load() <= BATCH_MS / 2);
-    let sent = 0;
-    for (const attempt of pending) {
+    pending.drain((attempt) => {
       const expectedMs = Math.min(BATCH_MS, Math.max(BATCH_MS / MAX_BATCH, estimate.of(attempt.run.command)));
       const lane = laneFor(expectedMs, open);
-      if (lane === null) break;
+      if (lane === null) return false;
       attempt.expectedMs = expectedMs;
       lane.add(attempt);
-      sent += 1;
-    }
-    pending.splice(0, sent);
+      return true;
+    });
     for (const lane of open) lane.flush();
   };
 
   const schedule = (): void => {
     ticker ??= setInterval(tick, TICK_MS);
-    if (dispatching || pending.length === 0) return;
+    if (dispatching || pending.size() === 0) return;
     dispatching = true;
     queueMicrotask(dispatch);
   };
 
   const requeue = (back: readonly Attempt[]): void => {
-    pending = [...back.filter(({ stopped }) => !stopped), ...pending];
+    pending.back(back.filter(({ stopped }) => !stopped));
     schedule();
   };
 
@@ -158,7 +175,7 @@ export const createAgentPool = (options: AgentPoolOptions): AgentPool => {
   const halt = (attempt: Attempt, reason: StopReason): void => {
     attempt.stopped = true;
     const { lane } = attempt;
-    if (lane === null) pending = pending.filter((other) => other !== attempt);
+    if (lane === null) pending.remove(attempt);
     else requeue(lane.takeBack());
     settled(attempt);
     if (attempt.lane === null) return;
@@ -174,27 +191,18 @@ export const createAgentPool = (options: AgentPoolOptions): AgentPool => {
     settled(attempt);
     if (!attempt.stopped) {
       estimate.learn(attempt.run.command, end.took_ms);
-      tell(attempt, end);
+      reports.ended(attempt, end);
     }
     offer();
     schedule();
-  };
-
-  const tell = ({ run: { execution_id, attempt }, place }: Attempt, end: Omit<RunEnd, 'n' | 'took_ms'>): void => {
-    if ('problem' in end) {
-      const { problem: cause, retryable, artifacts: written } = end as Extract<RunEnd, { problem: unknown }>;
-      report(execution_id, place, { type: 'execution.fail', attempt, problem: cause, retryable, artifacts: written });
-    } else {
-      const { result, artifacts: written } = end as Extract<RunEnd, { result: unknown }>;
-      report(execution_id, place, { type: 'execution.complete', attempt, result, artifacts: written });
-    }
   };
 
   const crashed = (attempt: Attempt, reason: string): void => {
     settled(attempt);
     if (attempt.stopped || forced) return;
     const lost = problem('handler_crashed', `the command ended its thread: ${reason.slice(0, MAX_DETAIL)}`);
-    tell(attempt, { problem: attempt.doom ?? lost, retryable: attempt.doom === null, artifacts: [] } as never);
+    const failed = { problem: attempt.doom ?? lost, retryable: attempt.doom === null, artifacts: [] };
+    reports.ended(attempt, failed as never);
   };
 
   const onGone: LaneOptions['onGone'] = (lane, reason, running, unbegun) => {
@@ -226,24 +234,7 @@ export const createAgentPool = (options: AgentPoolOptions): AgentPool => {
   };
 
   const on: LaneOptions['on'] = {
-    progress: (_, { run, place, stopped }, progress, message, metadata) => {
-      if (stopped) return;
-      const { execution_id, attempt } = run;
-      report(execution_id, place, { type: 'execution.progress', attempt, progress, message, metadata });
-    },
-    output: (lane, attempt, stream, chunk, bytes) => {
-      if (attempt.stopped) return;
-      const { run, place } = attempt;
-      const message = { type: 'execution.output', attempt: run.attempt, stream, chunk } as const;
-      const credit = (): void => lane.credit(attempt, bytes);
-      report(run.execution_id, place, message).committed.then(credit, credit);
-    },
-    log: (_, { run, place }, lines, dropped) => {
-      const { execution_id: execution, attempt, command } = run;
-      const source = { execution, session: place.session, attempt, command };
-      for (const { message, fields } of lines) onLog({ level: 'info', message, fields, source });
-      if (dropped > 0) onLog({ level: 'warn', message: 'log lines were dropped', fields: { dropped }, source });
-    },
+    ...reports.on,
     doom: (_, attempt, doom) => {
       attempt.doom = doom;
       endAfterGrace(attempt, doom.detail);
@@ -287,6 +278,7 @@ export const createAgentPool = (options: AgentPoolOptions): AgentPool => {
       if (ticks % (long === null ? ANY_RUN_TICKS : LONG_RUN_TICKS) === 0) watchMemory(lane);
     }
     offer();
+    offerNewcomer();
     if (occupied() + places.size() + queue.size() > 0) return;
     clearInterval(ticker);
     ticker = undefined;
@@ -333,7 +325,7 @@ export const createAgentPool = (options: AgentPoolOptions): AgentPool => {
       queue.remove(execution_id);
       const before = attempts.get(execution_id);
       if (before !== undefined) {
-        if (before.run.attempt === run.attempt) return;
+        if (before.run.start === run.start) return;
         halt(before, 'cancelled');
       }
       const since = stopwatch();
@@ -341,6 +333,7 @@ export const createAgentPool = (options: AgentPoolOptions): AgentPool => {
         run,
         place,
         since,
+        turn: 0,
         expectedMs: 0,
         stopped: false,
         doom: null,
@@ -348,7 +341,7 @@ export const createAgentPool = (options: AgentPoolOptions): AgentPool => {
         lane: null,
       };
       attempts.set(execution_id, attempt);
-      pending.push(attempt);
+      pending.add(attempt);
       schedule();
     },
     stop: (execution, reason) => {
@@ -358,13 +351,13 @@ export const createAgentPool = (options: AgentPoolOptions): AgentPool => {
       if (attempt !== undefined) halt(attempt, reason);
       offer();
     },
-    has: (execution, attempt) => attempts.get(execution)?.run.attempt === attempt,
+    has: (execution, start) => attempts.get(execution)?.run.start === start,
     depth: () => ({ queued: queue.size(), reserved: places.size(), running: attempts.size }),
     close: async (closeGraceMs) => {
       closing = true;
       const last = Math.min(graceMs, closeGraceMs / 2);
       await idleWithin(closeGraceMs - last);
-      pending = [];
+      pending.clear();
       for (const lane of lanes) {
         lane.takeBack();
         const running = lane.running();

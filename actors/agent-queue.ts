@@ -6,6 +6,7 @@ interface Fifo<Value> {
   get(key: string): Value | undefined;
   delete(key: string): void;
   first(): [string, Value] | undefined;
+  all(): Iterable<[string, Value]>;
   readonly size: () => number;
 }
 
@@ -31,6 +32,7 @@ const createFifo = <Value>(): Fifo<Value> => {
       head = next.value;
       return head;
     },
+    all: () => entries,
     size: () => entries.size,
   };
 };
@@ -46,22 +48,37 @@ export interface AgentQueue {
   /** Idempotent per execution. */
   add(waiting: Waiting): void;
   remove(execution: string): boolean;
-  /** The highest priority first; within it the sessions in turn; within a session the longest waiting. */
+  /**
+   * The highest priority first; within it the sessions in turn; within a session the longest waiting. Every eighth goes to
+   * one of the lower priorities, the one that has waited longest for its turn: so none waits for ever, whatever anybody
+   * puts before it, and a higher one still gets seven of eight.
+   */
   take(): Waiting | null;
+  /** The same without turns: the first in line whose session this picks. */
+  takeWhere(picks: (session: string) => boolean): Waiting | null;
   size(): number;
 }
 
-type Sessions = Fifo<Fifo<Waiting>>;
+/** Those who wait at one priority. */
+interface Level {
+  readonly sessions: Fifo<Fifo<Waiting>>;
+  /** The take that it had last, or began to wait at. */
+  served: number;
+}
+
+/** One take in so many is a lower priority's. */
+const LOWER_EVERY = 8;
 
 export const createAgentQueue = (): AgentQueue => {
   const byExecution = new Map<string, Waiting>();
-  const levels = new Map<number, Sessions>();
+  const levels = new Map<number, Level>();
+  let takes = 0;
   /** Priorities that have somebody waiting, the highest first. */
   let order: number[] = [];
 
   const forget = ({ execution, place: { session }, priority }: Waiting): void => {
     byExecution.delete(execution);
-    const sessions = levels.get(priority);
+    const sessions = levels.get(priority)?.sessions;
     const own = sessions?.get(session);
     if (sessions === undefined || own === undefined) return;
     own.delete(execution);
@@ -70,6 +87,15 @@ export const createAgentQueue = (): AgentQueue => {
     if (sessions.size() > 0) return;
     levels.delete(priority);
     order = order.filter((each) => each !== priority);
+  };
+
+  const nextLevel = (): Level | undefined => {
+    const highest = order[0] === undefined ? undefined : levels.get(order[0]);
+    if ((takes + 1) % LOWER_EVERY !== 0 || order.length < 2) return highest;
+    return order
+      .slice(1)
+      .flatMap((each) => levels.get(each) ?? [])
+      .toSorted((a, b) => a.served - b.served)[0];
   };
 
   return {
@@ -81,16 +107,16 @@ export const createAgentQueue = (): AgentQueue => {
       } = waiting;
       if (byExecution.has(execution)) return;
       byExecution.set(execution, waiting);
-      let sessions = levels.get(priority);
-      if (sessions === undefined) {
-        sessions = createFifo();
-        levels.set(priority, sessions);
+      let level = levels.get(priority);
+      if (level === undefined) {
+        level = { sessions: createFifo(), served: takes };
+        levels.set(priority, level);
         order = [...order, priority].toSorted((a, b) => b - a);
       }
-      let own = sessions.get(session);
+      let own = level.sessions.get(session);
       if (own === undefined) {
         own = createFifo();
-        sessions.push(session, own);
+        level.sessions.push(session, own);
       }
       own.push(execution, waiting);
     },
@@ -100,10 +126,13 @@ export const createAgentQueue = (): AgentQueue => {
       return waiting !== undefined;
     },
     take: () => {
-      const sessions = order[0] === undefined ? undefined : levels.get(order[0]);
-      const turn = sessions?.first();
+      const level = nextLevel();
+      const turn = level?.sessions.first();
       const first = turn?.[1].first();
-      if (sessions === undefined || turn === undefined || first === undefined) return null;
+      if (level === undefined || turn === undefined || first === undefined) return null;
+      takes += 1;
+      level.served = takes;
+      const { sessions } = level;
       const [session, own] = turn;
       forget(first[1]);
       if (own.size() > 0) {
@@ -111,6 +140,16 @@ export const createAgentQueue = (): AgentQueue => {
         sessions.push(session, own);
       }
       return first[1];
+    },
+    takeWhere: (picks) => {
+      for (const priority of order)
+        for (const [session, own] of levels.get(priority)?.sessions.all() ?? []) {
+          const first = picks(session) ? own.first() : undefined;
+          if (first === undefined) continue;
+          forget(first[1]);
+          return first[1];
+        }
+      return null;
     },
     size: () => byExecution.size,
   };

@@ -1,6 +1,7 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import type { Command } from '../machines/command.ts';
 import { ERRORS, fieldErrors, isProblem, problem, ProblemError, type Problem } from '../machines/error.ts';
+import type { Asked } from '../machines/step.ts';
 import { claim } from './agent-claims.ts';
 import { openContext, type ContextOptions, type OpenContext } from './agent-context.ts';
 import type { RunEnd, RunLine, StopReason } from './agent-messages.ts';
@@ -22,11 +23,14 @@ export interface Runner {
   take(lines: readonly RunLine[]): void;
   abort(n: number, reason: StopReason): void;
   credit(n: number, bytes: number): void;
+  recorded(n: number, key: string): void;
   /** Something was thrown where nothing catches it. */
   crashed(error: unknown): void;
 }
 
 type Failure = { readonly problem: Problem; readonly retryable: boolean };
+/** How a run ends: by its handler, or because that waits for something. */
+type Outcome = { readonly result: unknown } | Failure | { readonly asked: readonly Asked[] };
 
 interface Current {
   readonly n: number;
@@ -38,11 +42,14 @@ const fail = (failed: Problem, retryable = false): Failure => ({ problem: failed
 const messageOf = (error: unknown): string =>
   (error instanceof Error ? error.message : String(error)).slice(0, MAX_DETAIL);
 
-/** What a handler's throw says: a problem keeps its code; anything else may ask to be tried again by `retryable: true`. */
+/**
+ * What a handler's throw says: a problem keeps its code, and the table of errors tells whether another attempt may help;
+ * anything else is tried again unless it says `retryable: false`, as a `TerminalError` does.
+ */
 const failureOf = (error: unknown): Failure => {
   const { problem: told, retryable } = (error ?? {}) as { readonly problem?: unknown; readonly retryable?: unknown };
   if (!isProblem(told) || !Object.hasOwn(ERRORS, told.code)) {
-    return fail(problem('handler_failed', messageOf(error)), retryable === true);
+    return fail(problem('handler_failed', messageOf(error)), retryable !== false);
   }
   const small = Buffer.byteLength(JSON.stringify(told)) <= INLINE_RESULT_BYTES;
   return fail(small ? told : problem(told.code, messageOf(told.detail)), ERRORS[told.code].retry);
@@ -82,12 +89,16 @@ export const createRunner = (options: RunnerOptions): Runner => {
     return checked.data ?? null;
   };
 
-  const handle = async (command: Command, opened: OpenContext): Promise<{ readonly result: unknown } | Failure> => {
+  const handle = async (command: Command, opened: OpenContext): Promise<Outcome> => {
     try {
-      const result = await resultOf(command, await command.run(opened.context as never), opened);
+      const returned = await command.run(opened.context as never);
+      // It has ended, so nothing suspends it any more; or it was suspended, and nobody hears what it returns.
+      if (!opened.close()) return { result: null };
+      const result = await resultOf(command, returned, opened);
       const doomed = opened.doomed();
       return doomed === null ? { result } : fail(doomed);
     } catch (error) {
+      opened.close();
       const doomed = opened.doomed();
       if (doomed !== null) return fail(doomed);
       return shutdown ? fail(problem('unavailable', 'the server was shut down'), true) : failureOf(error);
@@ -102,11 +113,18 @@ export const createRunner = (options: RunnerOptions): Runner => {
       return send({ n, took_ms: 0, artifacts: [], ...fail(invalid) });
     }
     const started = now();
-    const opened = openContext({ n, session, run, command, args: checked.data, roots, artifacts, pool, now });
+    const ended = Promise.withResolvers<Outcome>();
+    const suspend = (asked: readonly Asked[]): void => {
+      opened.close();
+      ended.resolve({ asked });
+    };
+    const opened = openContext({ n, session, run, command, args: checked.data, roots, artifacts, pool, now, suspend });
     current = { n, opened };
-    const outcome = await scope.run(current, () => handle(command, opened));
+    void scope.run(current, () => handle(command, opened)).then(ended.resolve);
+    let outcome = await ended.promise;
     const took_ms = now() - started;
-    opened.close();
+    const doomed = opened.doomed();
+    if ('asked' in outcome && doomed !== null) outcome = fail(doomed);
     const draining = opened.drain();
     if (draining !== null) await draining;
     send({ n, took_ms, artifacts: opened.artifacts(), ...outcome });
@@ -146,6 +164,9 @@ export const createRunner = (options: RunnerOptions): Runner => {
     },
     credit: (n, bytes) => {
       if (current?.n === n) current.opened.credit(bytes);
+    },
+    recorded: (n, key) => {
+      if (current?.n === n) current.opened.recorded(key);
     },
     crashed: (error) => {
       const culprit = scope.getStore();

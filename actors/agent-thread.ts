@@ -29,6 +29,7 @@ export default ({ port, modules, roots, artifacts, claims }: AgentTask): Promise
     load,
     abort: (n, reason) => runner?.abort(n, reason),
     credit: (n, bytes) => runner?.credit(n, bytes),
+    recorded: (n, key) => runner?.recorded(n, key),
   };
   const pool = createRpc<PoolMethods>(port, methods);
 

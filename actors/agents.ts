@@ -18,12 +18,12 @@ export interface Agents {
   release(execution: string): void;
   /** An execution waits for a place; `execution.start` is reported when there is one. */
   enqueue(execution: string, place: RunPlace, priority: number): void;
-  /** Runs one attempt. */
+  /** Runs a handler once. */
   run(run: Run, place: RunPlace): void;
   /** Takes an execution out: from the queue, or from its thread, by signal first and then by force. */
   stop(execution: string, reason: 'cancelled' | 'timed_out'): void;
-  /** Whether this attempt is waiting for a thread or running here: what a restarted shard need not ask for again. */
-  has(execution: string, attempt: number): boolean;
+  /** Whether this start is waiting for a thread or running here: what a restarted shard need not ask for again. */
+  has(execution: string, start: number): boolean;
   /** How many are waiting, reserved and running. */
   depth(): { readonly queued: number; readonly reserved: number; readonly running: number };
   /** Stops taking runs, waits up to `graceMs` for the running ones, ends the threads. */

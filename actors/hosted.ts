@@ -7,7 +7,7 @@ import type { Effect } from '../machines/effect.ts';
 export interface HostedContext {
   /** Milliseconds since the epoch at which the machine wants a `deadline` message. */
   readonly deadline: number | null;
-  /** What it waits for from outside the ring, as `run:<attempt>`. */
+  /** What it waits for from outside the ring, as `run:<start>`. */
   readonly waits: string | null;
   /** What it is listed by. */
   readonly label: string | null;

@@ -6,7 +6,7 @@ import type { Input } from './shard-messages.ts';
 export const MAIN_SENDER = 'main';
 
 export interface InboxOptions {
-  /** Messages that may wait for one shard; above it a push is refused. */
+  /** Messages that may wait for one shard; above it there is no room. Half of them may be one session's. */
   readonly perShard: number;
   /** Sends to the worker that holds a shard. */
   readonly send: (shard: number, input: Input) => void;
@@ -25,7 +25,8 @@ export interface InboxNote {
  * that a worker's death loses none (ring, rules 2 to 4). Numbers go on where the last process stopped.
  */
 export interface Inbox {
-  hasRoom(shard: number): boolean;
+  /** Whether the edge may push one more: one session's flood leaves room for the others on its shard. */
+  hasRoom(shard: number, session: string): boolean;
   push(shard: number, key: string, text: string, note?: InboxNote): void;
   /** The shard begins an epoch: what it has not read is sent again. */
   claimed(claim: Claim): void;
@@ -52,12 +53,17 @@ interface Lane {
   /** Number of the first waiting message; 0 until the first claim says where numbers go on. */
   first: number;
   waiting: Waiting[];
+  /** How many of them are each session's. */
+  readonly bySession: Map<string, number>;
 }
 
 const DEADLY = 2;
 
+/** The session of an actor's key, on the way of every message. */
+const sessionOf = (key: string): string => key.slice(0, key.indexOf('/'));
+
 export const createInbox = ({ perShard, send, onWithdrawn }: InboxOptions): Inbox => {
-  const lanes = Array.from({ length: SHARDS }, (): Lane => ({ epoch: 0, first: 0, waiting: [] }));
+  const lanes = Array.from({ length: SHARDS }, (): Lane => ({ epoch: 0, first: 0, waiting: [], bySession: new Map() }));
   const lane = (shard: number): Lane => lanes[shard] as Lane;
 
   const dispatch = (shard: number, { epoch, first, waiting }: Lane, index: number): void => {
@@ -68,18 +74,29 @@ export const createInbox = ({ perShard, send, onWithdrawn }: InboxOptions): Inbo
     const at = lane(shard);
     for (const index of at.waiting.keys()) dispatch(shard, at, index);
   };
+  const tally = ({ bySession }: Lane, key: string, by: number): void => {
+    const session = sessionOf(key);
+    const now = (bySession.get(session) ?? 0) + by;
+    if (now > 0) bySession.set(session, now);
+    else bySession.delete(session);
+  };
   const drop = (at: Lane, n: number): void => {
     const count = Math.min(Math.max(n - at.first + 1, 0), at.waiting.length);
     if (count === 0) return;
     const read = at.waiting.splice(0, count);
     at.first += count;
+    for (const { key } of read) tally(at, key, -1);
     for (const { onRead } of read) onRead?.();
   };
 
   return {
-    hasRoom: (shard) => lane(shard).waiting.length < perShard,
+    hasRoom: (shard, session) => {
+      const { waiting, bySession } = lane(shard);
+      return waiting.length < perShard && (bySession.get(session) ?? 0) < Math.ceil(perShard / 2);
+    },
     push: (shard, key, text, note) => {
       const at = lane(shard);
+      tally(at, key, 1);
       at.waiting.push({ key, text, onRead: note?.onRead, deaths: 0 });
       if (at.epoch > 0) dispatch(shard, at, at.waiting.length - 1);
     },

@@ -1,8 +1,9 @@
 import { addressKey, addressOf } from '../machines/address.ts';
-import type { Catalogue } from '../machines/catalogue.ts';
+import type { Catalogue, CatalogueEntry } from '../machines/catalogue.ts';
 import type { Effect } from '../machines/effect.ts';
 import { createHosted, type Hosted, type HostedContext } from './hosted.ts';
-import { REMEMBERED_LIMIT, type Loaded } from './journal.ts';
+import type { StoredContext } from '../machines/migrations.ts';
+import { REMEMBERED_LIMIT, type Loaded, type LoadedActor } from './journal.ts';
 
 /**
  * A session in memory: the shard's record of it and those of its actors that were touched. `seq` belongs to the record,
@@ -29,6 +30,12 @@ export const createResident = (session: string, shard: number): Resident => ({
   restarts: new Map(),
 });
 
+/** What was stored of an actor, brought up to date where another version of its machine has stored it (promise 16). */
+const contextOf = ({ version, state, context }: LoadedActor, { version: current, migrate }: CatalogueEntry) => {
+  const stored = JSON.parse(context) as HostedContext & StoredContext;
+  return version === current || migrate === undefined ? stored : (migrate(version, state, stored) as typeof stored);
+};
+
 /** Wakes a session from what the journal has of it. Actors of a kind that is not in the catalogue stay asleep. */
 export const wakeResident = (
   loaded: Loaded,
@@ -43,7 +50,7 @@ export const wakeResident = (
     const address = addressOf(stored.key);
     const entry = catalogue[address.kind];
     if (entry === undefined) continue;
-    const standing = { value: stored.state, context: JSON.parse(stored.context) as HostedContext };
+    const standing = { value: stored.state, context: contextOf(stored, entry) };
     resident.actors.set(
       stored.key,
       createHosted(address, stored.key, entry, { standing, ended: stored.done }, onEffect),

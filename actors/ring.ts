@@ -38,7 +38,7 @@ export interface RingOptions {
   readonly catalogue?: string;
   readonly shard?: Partial<ShardLimits>;
   readonly supervisor?: Partial<SupervisorLimits>;
-  /** Messages that may wait for one logical shard before the edge refuses; default 2,000. */
+  /** Messages that may wait for one logical shard before the edge refuses, half of them one session's; default 2,000. */
   readonly inboxPerShard?: number;
   /** The journal thread ended by itself: the process has to be started again. */
   readonly onFatal?: (error: Error) => void;
@@ -168,7 +168,7 @@ export const createRing = async (options: RingOptions): Promise<Ring> => {
         { session },
         {
           type: 'execution.fail',
-          attempt: Number(value),
+          start: Number(value),
           problem: problem('handler_crashed', 'the run was lost with its process or its thread'),
           retryable: true,
           artifacts: [],
@@ -317,7 +317,7 @@ export const createRing = async (options: RingOptions): Promise<Ring> => {
     now: () => clock(),
     ask: (envelope, deadlineMs = DEFAULT_ASK_MS) => {
       if (draining || readOnly !== null) return Promise.resolve({ ok: false, problem: refusal() });
-      if (!inbox.hasRoom(shardOf(envelope.to.session))) {
+      if (!inbox.hasRoom(shardOf(envelope.to.session), envelope.to.session)) {
         const full = problem('overloaded', 'too many messages wait for this session', { retry_after: 1 });
         return Promise.resolve({ ok: false, problem: full });
       }
@@ -327,7 +327,7 @@ export const createRing = async (options: RingOptions): Promise<Ring> => {
       return answer;
     },
     tell: (envelope) => {
-      const room = inbox.hasRoom(shardOf(envelope.to.session));
+      const room = inbox.hasRoom(shardOf(envelope.to.session), envelope.to.session);
       if (room) tell(envelope);
       return room;
     },

@@ -4,6 +4,9 @@ export interface Backoff {
   readonly cap_ms: number;
 }
 
+/** Between a failed attempt of a command and the next, unless the command says otherwise. */
+export const RETRY_BACKOFF: Backoff = { base_ms: 1_000, cap_ms: 60_000 };
+
 /**
  * Exponential backoff with full jitter: a whole number of milliseconds from 0 to `min(cap, base · 2^(attempt − 1))`.
  * `attempt` is the one that failed, from 1; `random` from 0 to below 1.

@@ -2,6 +2,8 @@ import type { AnyStateMachine } from 'xstate';
 import { client, clientFailure } from './client.ts';
 import type { Effect } from './effect.ts';
 import { execution, executionFailure } from './execution.ts';
+import { migrateClient, migrateExecution, migrateSession } from './migrations.ts';
+import type { StoredContext } from './migrations.ts';
 import { recallKey, session, sessionFailure } from './session.ts';
 import type { ClientContext } from './client.ts';
 import { share } from './share.ts';
@@ -12,6 +14,8 @@ export interface CatalogueEntry {
   readonly machine: AnyStateMachine;
   /** Written beside each snapshot: a snapshot of another version needs a migration before it restores. */
   readonly version: number;
+  /** Brings a context that an older version has stored up to date; pure, and told the state in which it was stored. */
+  readonly migrate?: (version: number, state: string, context: StoredContext) => StoredContext;
   /** The type of the message that creates such an actor. */
   readonly openedBy: string;
   /** The key under which a message of this kind may be known already; what is known goes along as `known`. */
@@ -30,8 +34,28 @@ const held = ({ capabilities }: ClientContext): readonly string[] => capabilitie
 const given = ({ capability }: ShareContext): readonly string[] => [capability.id];
 
 export const catalogue: Catalogue = {
-  session: { machine: session, version: 1, openedBy: 'session.open', recalls: recallKey, failure: sessionFailure },
-  client: { machine: client, version: 1, openedBy: 'client.open', aliases: held, failure: clientFailure },
+  session: {
+    machine: session,
+    version: 2,
+    migrate: migrateSession,
+    openedBy: 'session.open',
+    recalls: recallKey,
+    failure: sessionFailure,
+  },
+  client: {
+    machine: client,
+    version: 2,
+    migrate: migrateClient,
+    openedBy: 'client.open',
+    aliases: held,
+    failure: clientFailure,
+  },
   share: { machine: share, version: 1, openedBy: 'share.open', aliases: given },
-  execution: { machine: execution, version: 1, openedBy: 'execution.accept', failure: executionFailure },
+  execution: {
+    machine: execution,
+    version: 2,
+    migrate: migrateExecution,
+    openedBy: 'execution.accept',
+    failure: executionFailure,
+  },
 };

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { RETRY_BACKOFF, type Backoff } from './backoff.ts';
 import type { Operation, Risk } from './capability.ts';
 import type { SessionId } from './id.ts';
 import { markedSecret } from './mask.ts';
@@ -19,8 +20,10 @@ export interface CommandFacts {
   readonly mode: Mode;
   /** Seconds from acceptance, queueing included. */
   readonly timeout: number;
-  /** How often a run may be started in all, at least 1. */
+  /** How often it may be tried in all, at least 1. */
   readonly max_attempts: number;
+  /** Between two attempts; absent for the default, 1 s doubled up to 60 s, with full jitter. */
+  readonly backoff?: Backoff;
 }
 
 /** What a handler is given besides its arguments. Every method may be awaited; none needs to be. */
@@ -30,7 +33,7 @@ export interface HandlerContext<Args> {
   readonly signal: AbortSignal;
   readonly session: { readonly id: SessionId };
   readonly execution: { readonly id: string };
-  /** 1 for the first run; a crash counts. */
+  /** 1 for the first run, one more with each retry; a crash counts, waking from a sleep does not. */
   readonly attempt: number;
   /** Stable over all attempts of this execution. */
   readonly idempotencyKey: string;
@@ -44,6 +47,30 @@ export interface HandlerContext<Args> {
   log(message: string, fields?: Record<string, unknown>): void;
   /** Writes a named file next to the result: written aside, synced, renamed. Resolves with size and SHA-256. */
   artifact(name: string, content: string | Uint8Array, mediaType?: string): Promise<ArtifactInfo>;
+  /**
+   * Runs `fn` once for this execution: what it resolves with is on disk before the step resolves, and a later run, after a
+   * retry, a sleep or a crash, gets it from there. Only what is in a step is not run again, and a crash between the end of
+   * `fn` and the record runs `fn` again: give `idempotencyKey` to whoever it calls. What a step throws is not recorded.
+   *
+   * The result is JSON, `undefined` included, of at most 16 KiB; an execution has at most 100 steps with 256 KiB in all.
+   * Rejects with a `ProblemError`: `conflict` where the name was used in this run before, `too_large` beyond a bound,
+   * `result_invalid` for what JSON cannot hold, `invalid_input` for a name that is not 1 to 128 characters.
+   */
+  step<Value>(name: string, fn: () => Value | Promise<Value>): Promise<Value>;
+  /**
+   * Waits, over restarts and without a thread: where no step and no artifact is under way, the run ends here, and when
+   * the time has come the handler is run again **from the top**: finished steps and sleeps pass at once, and what is
+   * outside a step runs again. What else it was doing is abandoned. A sleep that nobody waits for any more, as one that lost
+   * a race, still ends the run as soon as the handler awaits anything but a step or an artifact.
+   *
+   * Several at a time wait side by side: the first that comes wakes the execution. `Promise.race` with a step is a timeout
+   * for the step. A sleep is known by its name, or without one by its place among those without one in a run, so that a
+   * handler has to ask for them in the same order each time. The time does not count to `timeout`.
+   *
+   * Rejects with a `ProblemError`: `invalid_input` for what is not 0 ms to 30 days, `conflict` where the name was used in
+   * this run before, `too_large` beyond 100 sleeps.
+   */
+  sleep(ms: number, name?: string): Promise<void>;
 }
 
 export interface ArtifactInfo {
@@ -73,12 +100,17 @@ export interface CommandDeclaration<Args extends z.ZodType, Result extends z.Zod
   readonly mode?: Mode;
   /** Seconds from acceptance; default 1800. */
   readonly timeout?: number;
-  /** How often it is tried again after a crash or a retryable error; default 3. */
-  readonly retry?: { readonly limit: number };
+  /**
+   * How often it is tried again after a crash or an error that is not terminal, up to 100; default 3. Before the nth retry
+   * is a random time from 0 to `base_ms` · 2^(n − 1), at most `cap_ms`; default 1,000 and 60,000, up to a day.
+   */
+  readonly retry?: { readonly limit: number; readonly base_ms?: number; readonly cap_ms?: number };
   /** Bytes of output before the execution ends with `output_exceeded`; default 64 MiB. */
   readonly max_output?: number;
   run(ctx: HandlerContext<z.output<Args>>): Promise<z.input<Result>> | z.input<Result>;
 }
+
+type Retry = NonNullable<CommandDeclaration<z.ZodType, z.ZodType>['retry']>;
 
 /** A command as the system holds it: every default filled in. */
 export interface Command {
@@ -91,6 +123,23 @@ export interface Command {
 }
 
 const NAME = /^[a-z][a-z0-9_/-]{0,63}$/;
+const MAX_RETRIES = 100;
+const DAY_MS = 24 * 60 * 60 * 1_000;
+
+/** The backoff that is declared; null for the default. */
+const checkRetry = (name: string, { limit, base_ms, cap_ms }: Retry): Backoff | null => {
+  const check = (field: string, value: number, from: number, to: number): void => {
+    if (!(Number.isInteger(value) && value >= from && value <= to))
+      throw new TypeError(`retry.${field} of ${name}: expected a whole number from ${from} to ${to}`);
+  };
+  check('limit', limit, 0, MAX_RETRIES);
+  if (base_ms === undefined && cap_ms === undefined) return null;
+  const from = base_ms ?? RETRY_BACKOFF.base_ms;
+  const backoff = { base_ms: from, cap_ms: cap_ms ?? Math.max(from, RETRY_BACKOFF.cap_ms) };
+  check('base_ms', backoff.base_ms, 1, DAY_MS);
+  check('cap_ms', backoff.cap_ms, backoff.base_ms, DAY_MS);
+  return backoff;
+};
 
 /** Declares a command. Throws a `TypeError` that names the field when the declaration is wrong. */
 export const defineCommand = <Args extends z.ZodType, Result extends z.ZodType>(
@@ -99,8 +148,7 @@ export const defineCommand = <Args extends z.ZodType, Result extends z.ZodType>(
   const { name, timeout = 1800, retry = { limit: 3 }, max_output: maxOutput = 64 * 1024 * 1024 } = declaration;
   if (!NAME.test(name)) throw new TypeError(`name: expected ${NAME}, got ${JSON.stringify(name)}`);
   if (!(timeout > 0)) throw new TypeError(`timeout of ${name}: expected a positive number of seconds`);
-  if (!(Number.isInteger(retry.limit) && retry.limit >= 0))
-    throw new TypeError(`retry.limit of ${name}: expected a whole number from 0`);
+  const backoff = checkRetry(name, retry);
   const secrets = markedSecret(z.toJSONSchema(declaration.args, { io: 'input', unrepresentable: 'any' }));
   return Object.freeze({
     facts: Object.freeze({
@@ -113,6 +161,7 @@ export const defineCommand = <Args extends z.ZodType, Result extends z.ZodType>(
       mode: declaration.mode ?? 'async',
       timeout,
       max_attempts: retry.limit + 1,
+      ...(backoff === null ? {} : { backoff }),
     }),
     summary: declaration.summary,
     args: declaration.args,

@@ -2,7 +2,9 @@ import type { Address } from './address.ts';
 import type { AuditType } from './audit.ts';
 import type { Problem } from './error.ts';
 import type { EventType, Severity } from './event.ts';
+import type { ArtifactInfo } from './command.ts';
 import type { ClientId, ExecutionId } from './id.ts';
+import type { Asked, Recorded } from './step.ts';
 
 /**
  * What a machine wants done, as data. Machines emit effects (XState `emit`); the turn collects them; nothing happens
@@ -32,20 +34,28 @@ export type Effect =
   | { readonly type: 'remember'; readonly key: string; readonly value: unknown }
   /** Waits on the agent pool for a place; the pool answers with `execution.start`. */
   | { readonly type: 'enqueue'; readonly execution_id: ExecutionId; readonly priority: number }
-  /** Runs the handler. The attempt is counted in the snapshot of the same turn. */
+  /** Runs the handler. The start is counted in the snapshot of the same turn. */
   | { readonly type: 'run'; readonly run: Run }
   /** Takes the execution from the pool: from its queue, or by signal and then by force. */
   | { readonly type: 'stop'; readonly execution_id: ExecutionId; readonly reason: 'cancelled' | 'timed_out' }
   /** Ends every connection of a client whose right to be there has ended. */
   | { readonly type: 'cut'; readonly client_id: ClientId };
 
-/** What the agent pool needs for one attempt. */
+/** What the agent pool needs for one run. */
 export interface Run {
   readonly execution_id: ExecutionId;
+  /** The number of this start, by which late news of an earlier one is told (ring, rule 7). */
+  readonly start: number;
+  /** 1, and one more after each failure; waking is no new attempt. */
   readonly attempt: number;
   readonly command: string;
   readonly args: unknown;
   readonly idempotency_key: string;
+  /** What earlier runs have finished, in that order, and what they have asked for; absent where there is nothing. */
+  readonly recorded?: readonly Recorded[];
+  readonly awaited?: readonly Asked[];
+  /** What earlier runs have written. */
+  readonly artifacts?: readonly ArtifactInfo[];
 }
 
 export type Answer =

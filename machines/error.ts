@@ -100,6 +100,15 @@ export const fieldErrors = ({ issues }: Pick<z.ZodError, 'issues'>, prefix: read
     return [{ field: path.join('.'), expected: issue.message.replace(PREAMBLE, '') }];
   });
 
+/** What a handler throws where another attempt would not help: whatever else it throws is tried again. */
+export class TerminalError extends Error {
+  readonly retryable = false;
+  constructor(message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.name = 'TerminalError';
+  }
+}
+
 /**
  * A problem as an `Error`, for the few places that must throw (a handler, a constructor). `problem` is what the
  * outside sees, `cause` stays inside.

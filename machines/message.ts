@@ -4,6 +4,7 @@ import type { ArtifactInfo, CommandFacts } from './command.ts';
 import type { Problem } from './error.ts';
 import type { CapabilityId, ClientId, ExecutionId, SessionId, ShareId } from './id.ts';
 import type { Attenuation } from './attenuate.ts';
+import type { Asked, Recorded } from './step.ts';
 
 /** Who asks: `client_id` null is the owner with a key of its own, under the session's root capability. */
 export interface Caller {
@@ -108,7 +109,7 @@ export type ShareMessage =
 
 export type ShareEnd = 'revoked' | 'expired' | 'session_ended';
 
-/** What an execution's actor understands. Agents' messages carry the attempt they speak of (ring, rule 7). */
+/** What an execution's actor understands. Agents' messages carry the start they speak of (ring, rule 7). */
 export type ExecutionMessage =
   | {
       readonly type: 'execution.accept';
@@ -128,27 +129,42 @@ export type ExecutionMessage =
   | { readonly type: 'execution.start' }
   | {
       readonly type: 'execution.progress';
-      readonly attempt: number;
+      readonly start: number;
       readonly progress: number;
       readonly message: string | null;
       readonly metadata: Record<string, unknown>;
     }
   | {
       readonly type: 'execution.output';
-      readonly attempt: number;
+      readonly start: number;
       readonly stream: 'stdout' | 'stderr';
       readonly chunk: string;
     }
+  /** Something that is not run again; durable before the handler goes on. */
+  | {
+      readonly type: 'execution.step';
+      readonly start: number;
+      readonly step: Recorded;
+      readonly artifacts: readonly ArtifactInfo[];
+    }
+  /** The handler waits for these. Once `suspended` its run has ended, and it is run again when the first of them comes. */
+  | {
+      readonly type: 'execution.wait';
+      readonly start: number;
+      readonly asked: readonly Asked[];
+      readonly suspended: boolean;
+      readonly artifacts: readonly ArtifactInfo[];
+    }
   | {
       readonly type: 'execution.complete';
-      readonly attempt: number;
+      readonly start: number;
       /** Inline up to 16 KiB; a larger one is the artifact `result`. */
       readonly result: unknown;
       readonly artifacts: readonly ArtifactInfo[];
     }
   | {
       readonly type: 'execution.fail';
-      readonly attempt: number;
+      readonly start: number;
       readonly problem: Problem;
       readonly retryable: boolean;
       readonly artifacts: readonly ArtifactInfo[];

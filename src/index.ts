@@ -2,7 +2,7 @@ import type { Server, ServerOptions } from './start.ts';
 
 export { defineCommand } from '../machines/command.ts';
 export type { Command, CommandDeclaration, HandlerContext } from '../machines/command.ts';
-export { ProblemError, type Problem } from '../machines/error.ts';
+export { ProblemError, TerminalError, type Problem } from '../machines/error.ts';
 export type { Server, ServerOptions } from './start.ts';
 
 /**

@@ -29,9 +29,18 @@ export const sessionView = ({ state, context }: StoredActor): Session => {
 };
 
 export const clientView = ({ state, context }: StoredActor): Client => {
-  const { client_id, session_id, type, name, principal, via_share, joined_at } = context as unknown as ClientContext;
-  const status = state as Client['status'];
-  return { client_id, session_id, type, name, principal, via_share, status, joined_at: timestamp(joined_at ?? 0) };
+  const { client_id, session_id, type, name, principal, joined_at, ...more } = context as unknown as ClientContext;
+  return {
+    client_id,
+    session_id,
+    type,
+    name,
+    principal,
+    // Those of a release without shares have none.
+    via_share: (more as Partial<ClientContext>).via_share ?? null,
+    status: state as Client['status'],
+    joined_at: timestamp(joined_at ?? 0),
+  };
 };
 
 export const shareView = ({ state, context }: StoredActor): Share => {

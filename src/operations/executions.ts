@@ -38,7 +38,7 @@ export const executionSchema = z
     args: z.unknown(),
     /** 0 to 100. */
     progress: z.number(),
-    /** How often it was started. */
+    /** 1 with the first run, one more with each retry; waking from a sleep is none. */
     attempts: z.int().nonnegative(),
     started_by: z.object({ principal: z.string(), client_id: z.string().nullable() }),
     created_at: z.iso.datetime({ precision: 3 }),

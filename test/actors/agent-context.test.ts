@@ -14,7 +14,7 @@ test(
     run('exe_1', 'about', { upper: 'abc' }, 2);
     assert.equal(await end('exe_1'), {
       type: 'execution.complete',
-      attempt: 2,
+      start: 2,
       artifacts: [],
       result: {
         args: { upper: 'ABC', count: 3 },
@@ -33,8 +33,8 @@ test(
   'what a handler may do wrong, and what is said of it',
   withPool({}, async (harness) => {
     const cases: [command: string, args: unknown, code: string, retryable: boolean, detail: RegExp][] = [
-      ['crash', { how: 'throw' }, 'handler_failed', false, /^it went wrong$/],
-      ['crash', { how: 'retryable' }, 'handler_failed', true, /^try again$/],
+      ['crash', { how: 'throw' }, 'handler_failed', true, /^it went wrong$/],
+      ['crash', { how: 'terminal' }, 'handler_failed', false, /^never again$/],
       ['crash', { how: 'problem' }, 'rate_limited', true, /^come back later$/],
       ['crash', { how: 'bad-result' }, 'result_invalid', false, /crash returned what its schema forbids/],
       ['crash', { how: 'bigint' }, 'result_invalid', false, /JSON cannot hold/],
@@ -46,7 +46,7 @@ test(
       const told = await failure(harness, `exe_${index}`);
       assert.is(told.problem.code, code);
       assert.is(told.retryable, retryable, code);
-      assert.is(told.attempt, 4);
+      assert.is(told.start, 4);
       assert.match(told.problem.detail, detail);
       assert.not.match(JSON.stringify(told), /agent-runner|\.ts:\d/, 'no stack');
     }
@@ -65,7 +65,7 @@ test(
     const seconds = (performance.now() - started) / 1000;
     assert.equal(steps[0], {
       type: 'execution.progress',
-      attempt: 1,
+      start: 1,
       progress: 4,
       message: 'step 1',
       metadata: { n: 1 },

@@ -39,7 +39,7 @@ for (const how of ['exit', 'rejection', 'timer']) {
       const told = await failure(harness, 'exe_crash');
       assert.is(told.problem.code, 'handler_crashed');
       assert.is(told.retryable, true);
-      assert.is(told.attempt, 2);
+      assert.is(told.start, 2);
       assert.is((await harness.end('exe_slow')).type, 'execution.complete');
       await until(() => harness.pool.readyThreads() === 2, 'a new thread');
       await quickOnes(harness, 'm', 50);
@@ -156,7 +156,7 @@ test(
     harness.pool.stop('exe_long', 'cancelled');
     for (const n of [0, 1, 3, 4]) {
       const told = await harness.end(`exe_${n}`);
-      assert.is(told.attempt, 7);
+      assert.is(told.start, 7);
       assert.is(told.type, 'execution.complete');
     }
     assert.is(
@@ -228,6 +228,29 @@ test(
     const told = await failure(harness, 'exe_1');
     assert.is(told.problem.code, 'unavailable');
     assert.is(told.retryable, true);
+  }),
+);
+
+test(
+  'one session’s flood, accepted before it was known to be slow, costs another a turn',
+  withPool({}, async (harness) => {
+    const { pool, run, end, of, started } = harness;
+    // So that much is accepted ahead.
+    await quickOnes(harness, 'w', 500);
+    const flood = Array.from({ length: 1_000 }, (_, n) => `exe_f${n}`);
+    const queued = flood.filter((execution) => !pool.reserve(execution));
+    const ahead = flood.filter((execution) => !queued.includes(execution));
+    assert.ok(ahead.length > 100, `${ahead.length} were accepted ahead`);
+    for (const execution of ahead) run(execution, 'slow', { ms: 100 });
+    for (const execution of queued) pool.enqueue(execution, place('ses_a'), 100);
+    await until(() => of('exe_f0', 'execution.complete').length > 0, 'the first of the flood');
+    assert.is(pool.reserve('exe_lone'), false, 'nobody overtakes who waits');
+    pool.enqueue('exe_lone', place('ses_lone'), 0);
+    await until(() => started().includes('exe_lone'), 'its place');
+    pool.run(runOf('exe_lone', 'no-op'), place('ses_lone'));
+    assert.is((await end('exe_lone')).type, 'execution.complete');
+    const done = ahead.filter((execution) => of(execution, 'execution.complete').length > 0);
+    assert.ok(done.length < ahead.length / 2, `${done.length} of ${ahead.length} were before it`);
   }),
 );
 

@@ -74,17 +74,27 @@ test('a message that has ended its worker twice is withdrawn', () => {
   ]);
 });
 
-test('room is bounded for each shard', () => {
-  const { inbox } = start(2);
+test('room is bounded for each shard, and half of it for each session', () => {
+  const { inbox } = start(4);
   inbox.claimed(claim(1, 0));
-  inbox.push(7, 'k', 'a');
-  assert.ok(inbox.hasRoom(7));
-  inbox.push(7, 'k', 'b');
-  assert.not(inbox.hasRoom(7));
-  assert.ok(inbox.hasRoom(8));
+  const rooms = () => ['ses_a', 'ses_b', 'ses_c'].map((session) => inbox.hasRoom(7, session));
+  inbox.push(7, 'ses_a/session/ses_a', 'a');
+  assert.equal(rooms(), [true, true, true]);
+  inbox.push(7, 'ses_a/execution/exe_1', 'b');
+  assert.equal(rooms(), [false, true, true], 'a flood of one leaves room for the others');
+  assert.ok(inbox.hasRoom(8, 'ses_a'));
+  // Reports come whether there is room or not.
+  inbox.push(7, 'ses_a/execution/exe_1', 'c');
+  inbox.push(7, 'ses_b/session/ses_b', 'd');
+  assert.equal(rooms(), [false, false, false]);
   inbox.read(7, 1);
-  assert.ok(inbox.hasRoom(7));
-  assert.is(inbox.depth(), 1);
+  assert.equal(rooms(), [false, true, true]);
+  inbox.read(7, 2);
+  assert.equal(rooms(), [true, true, true]);
+  inbox.claimed(claim(2, 4));
+  assert.is(inbox.depth(), 0);
+  for (let n = 0; n < 2; n++) inbox.push(7, 'ses_b/session/ses_b', 'e');
+  assert.equal(rooms(), [true, false, true]);
 });
 
 test.run();

@@ -20,7 +20,8 @@ test('what was queued runs by priority, and what nobody can run any more fails',
   await eventually('the start', async () =>
     (await server.events(session_id)).some(({ type }) => type === 'execution_started'),
   );
-  const priorities = [0, 5, 1, 9, 3, 7, 2, 8, 4, 6];
+  // Fewer than it takes for a lower one to have its turn.
+  const priorities = [0, 5, 1, 9, 3, 7];
   const byPriority: [priority: number, execution: string][] = [];
   for (const priority of priorities)
     byPriority.push([priority, await accept({ command: 'slow', args: { ms: 1 }, priority })]);
@@ -43,7 +44,7 @@ test('what was queued runs by priority, and what nobody can run any more fails',
     .filter(([, execution]) => !begun.has(execution))
     .toSorted(([a], [b]) => b - a)
     .map(([, execution]) => execution);
-  assert.ok(expected.length > 5);
+  assert.ok(expected.length > 4);
   await eventually('all have started', async () => {
     const ids = new Set(await started());
     return expected.every((execution) => ids.has(execution));

@@ -116,7 +116,7 @@ test('whatever is shared, used, ended and revoked, a plain count decides alike: 
           tree = tree.filter((each) => !gone.has(each));
           for (const [live, under] of running) if (gone.has(under)) ended(live);
         } else if (step.do === 'end' && id !== undefined) {
-          const lost = { type: 'execution.fail', attempt: 1, retryable: false, artifacts: [] };
+          const lost = { type: 'execution.fail', start: 1, retryable: false, artifacts: [] };
           if (step.way === 'completed' || step.way === 'failed') one.agent(id, { type: 'execution.start' });
           if (step.way === 'completed') one.complete(id);
           if (step.way === 'failed') one.agent(id, { ...lost, problem: problem('handler_failed', 'no') } as never);

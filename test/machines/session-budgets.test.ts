@@ -63,7 +63,7 @@ const ENDS: Readonly<Record<string, (one: TestSession, id: ExecutionId) => void>
   completed: (one, id) => one.complete(id),
   failed: (one, id) => {
     const cause = problem('handler_failed', 'no');
-    one.agent(id, { type: 'execution.fail', attempt: 1, problem: cause, retryable: false, artifacts: [] } as {
+    one.agent(id, { type: 'execution.fail', start: 1, problem: cause, retryable: false, artifacts: [] } as {
       type: string;
     });
   },
@@ -96,7 +96,7 @@ test('what is queued, retried and run again takes one place all the while', () =
   use(one, 'cli_a1', { execution_id: 'exe_a', reserved: false });
   assert.equal(running(), ['queued', 1]);
   one.agent('exe_a', { type: 'execution.start' });
-  const lost = { type: 'execution.fail', attempt: 1, retryable: true, artifacts: [] };
+  const lost = { type: 'execution.fail', start: 1, retryable: true, artifacts: [] };
   one.agent('exe_a', { ...lost, problem: problem('handler_crashed', 'gone') } as { type: string });
   assert.equal(running(), ['retrying', 1]);
   one.ring.advance(1_000);

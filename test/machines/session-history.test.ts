@@ -99,7 +99,7 @@ const actions = fc.oneof(
       do: does('agent'),
       n: choice,
       type: fc.constantFrom('execution.start', 'execution.complete', 'execution.complete', 'execution.fail'),
-      attempt: fc.constantFrom(1, 1, 1, 2),
+      start: fc.constantFrom(1, 1, 1, 2),
     }),
   ),
   weighing(4, fc.record({ do: does('wait'), ms: fc.constantFrom(100, 1_000, 10_000, 20_000, 60_000, 200_000) })),
@@ -190,7 +190,7 @@ const perform = (one: TestSession, step: Action, keys: ReturnType<typeof createK
       return ring.tell(clientAddress(SESSION, anyOf('client', step.n)), { type: step.type });
     case 'agent': {
       const problem = { code: 'handler_crashed', detail: '' };
-      const said = { type: step.type, attempt: step.attempt, result: 1, artifacts: [], retryable: true, problem };
+      const said = { type: step.type, start: step.start, result: 1, artifacts: [], retryable: true, problem };
       return one.agent(anyOf('execution', step.n) as ExecutionId, said);
     }
     case 'wait':

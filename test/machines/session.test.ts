@@ -188,7 +188,7 @@ test('left alone it is suspended, whatever is asked wakes it, and in the end it 
   assert.is(state(), 'suspended', 'a stranger wakes nobody');
   assert.equal(body(execute({ execution_id: 'exe_a' })), { execution_id: 'exe_a', status: 'pending' });
   assert.equal(names(ring.events).slice(-3), ['session_resumed', 'execution_queued', 'execution_started']);
-  agent('exe_a', { type: 'execution.complete', attempt: 1, result: 1, artifacts: [] } as { type: string });
+  agent('exe_a', { type: 'execution.complete', start: 1, result: 1, artifacts: [] } as { type: string });
   ring.advance(SESSION_LIMITS.grace_ms);
   assert.is(state(), 'suspended');
   attach('cli_1');

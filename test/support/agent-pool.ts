@@ -11,7 +11,7 @@ export interface Harness extends Reports {
   readonly pool: AgentPool;
   readonly directory: string;
   readonly logged: AgentLogEntry[];
-  run(execution: string, command: string, args?: unknown, attempt?: number): void;
+  run(execution: string, command: string, args?: unknown, start?: number): void;
 }
 
 /** A test that gets a pool of its own. */
@@ -46,8 +46,8 @@ export const withPool =
       graceMs: 100,
       ...options,
     });
-    const run: Harness['run'] = (execution, command, args = {}, attempt = 1) =>
-      pool.run(runOf(execution, command, args, attempt), place());
+    const run: Harness['run'] = (execution, command, args = {}, start = 1) =>
+      pool.run(runOf(execution, command, args, start), place());
     try {
       await pool.ready;
       await body({ ...reports, pool, directory, logged, run });

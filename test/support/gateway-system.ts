@@ -265,7 +265,7 @@ export const createTestSystem = (bus: Bus = createMemoryBus()): TestSystem => {
     complete: (execution, result) =>
       report(execution, {
         type: 'execution.complete',
-        attempt: runs.get(execution)?.attempt ?? 1,
+        start: runs.get(execution)?.start ?? 1,
         result,
         artifacts: [],
       }),

@@ -14,8 +14,8 @@ export const instantAgents = (report: Report): Agents => ({
   reserve: () => true,
   release: () => {},
   enqueue: (execution, place) => void report(execution, place, { type: 'execution.start' }),
-  run: ({ execution_id, attempt }, place) =>
-    void report(execution_id, place, { type: 'execution.complete', attempt, result: { attempt }, artifacts: [] }),
+  run: ({ execution_id, start, attempt }, place) =>
+    void report(execution_id, place, { type: 'execution.complete', start, result: { attempt }, artifacts: [] }),
   stop: () => {},
   has: () => false,
   depth: () => ({ queued: 0, reserved: 0, running: 0 }),

@@ -154,10 +154,10 @@ export const createSession = (random?: () => number) => {
       if (actor === undefined) throw new Error(`there is no ${id}`);
       actor.take = () => [];
     },
-    complete: (id: ExecutionId, attempt = 1) =>
+    complete: (id: ExecutionId, start = 1) =>
       ring.tell(executionAddress(SESSION, id), {
         type: 'execution.complete',
-        attempt,
+        start,
         result: 1,
         artifacts: [],
       } as { type: string }),

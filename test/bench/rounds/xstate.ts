@@ -33,7 +33,7 @@ const one = (): void => {
   });
   const accepted = actor.getSnapshot();
   JSON.stringify(accepted.context);
-  actor.send({ type: 'execution.complete', attempt: 1, result: { ok: true }, artifacts: [], ...stamp });
+  actor.send({ type: 'execution.complete', start: 1, result: { ok: true }, artifacts: [], ...stamp });
   JSON.stringify(actor.getSnapshot().context);
   if (actor.getSnapshot().status !== 'done' || effects === 0) throw new Error('the execution did not end');
 };

@@ -88,6 +88,9 @@ test('an event is one line with time, seq, type, who and the gist', () => {
     who,
   );
   assert.match(progress, /12 {2}execution_progress +laptop \(cli_1\) {2}exe_1 42 % src x$/);
+  const data = { execution_id: 'exe_1', until: '2026-01-02T03:04:05.678Z', reason: 'sleep' };
+  const waiting = eventLine(event(12, 'execution_waiting', data), who);
+  assert.match(waiting, /execution_waiting +ada {2}exe_1 until=2026-01-02T03:04:05\.678Z reason=sleep$/);
   const failed = eventLine(
     event(13, 'execution_failed', { execution_id: 'exe_1', error: problem('handler_failed', 'no') }),
     who,

@@ -2,7 +2,12 @@ import fc from 'fast-check';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { Event, EventType } from '../../../machines/event.ts';
-import { applyEvent, createSessionView, type ViewedSession } from '../../../src/client/session-view.ts';
+import {
+  applyEvent,
+  createSessionView,
+  type ViewedExecution,
+  type ViewedSession,
+} from '../../../src/client/session-view.ts';
 
 const test = suite('session view');
 
@@ -97,6 +102,19 @@ test('keeps what runs and forgets the oldest of what has ended', () => {
   assert.ok(executions['live']);
   assert.ok(executions['exe_79']);
   assert.is(executions['exe_0'], undefined);
+});
+
+test('an execution waits, and goes on with the same attempt', () => {
+  const event = createLog();
+  const log = [
+    event('execution_queued', { execution_id: 'exe_1', command: 'a' }),
+    event('execution_started', { execution_id: 'exe_1', attempt: 1 }),
+    event('execution_waiting', { execution_id: 'exe_1', until: '2026-01-02T03:04:05.678Z', reason: 'sleep' }),
+  ];
+  assert.is(viewOf(log).executions['exe_1']?.status, 'waiting');
+  const { status, attempts } = viewOf([...log, event('execution_started', { execution_id: 'exe_1', attempt: 1 })])
+    .executions['exe_1'] as ViewedExecution;
+  assert.equal([status, attempts], ['running', 1]);
 });
 
 test('a closed session has no clients', () => {

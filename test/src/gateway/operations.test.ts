@@ -279,7 +279,7 @@ test('a large result and artifacts are files with their SHA-256 as ETag', async 
   const content = '<script>"large"</script>';
   const info = { name: 'result', bytes: content.length, sha256: sha256(content), media_type: 'text/html' };
   const named = { ...info, name: "Bericht 'ä' (1).html", media_type: 'no type\r\nX: y' };
-  on.system.report(id, { type: 'execution.complete', attempt: 1, result: null, artifacts: [info, named] });
+  on.system.report(id, { type: 'execution.complete', start: 1, result: null, artifacts: [info, named] });
   mkdirSync(join(on.directory, 'artifacts', id), { recursive: true });
   for (const { name } of [info, named]) writeFileSync(join(on.directory, 'artifacts', id, name), content);
   const { body } = await on.call('GET', `/v1/executions/${id}`, { token });

@@ -126,7 +126,7 @@ test('a download that is under way ends with the right to it', async (stage) => 
   mkdirSync(directory, { recursive: true });
   writeFileSync(join(directory, 'large'), Buffer.alloc(bytes, 'x'));
   const artifact = { name: 'large', bytes, sha256: '0'.repeat(64), media_type: 'text/plain' };
-  on.system.report(busy, { type: 'execution.complete', attempt: 1, result: null, artifacts: [artifact] });
+  on.system.report(busy, { type: 'execution.complete', start: 1, result: null, artifacts: [artifact] });
   const guest = await invite(stage);
   const other = await invite(stage);
   const fetchIt = async ({ client_token }: Json): Promise<{ readonly taken: () => number; rest(): Promise<void> }> => {

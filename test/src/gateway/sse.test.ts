@@ -161,7 +161,7 @@ test('a reader that takes nothing is cut off, and costs nobody else anything', a
   const quick = await read(on, `${path}/events`, on.owner);
   const chunk = 'x'.repeat(60_000);
   for (let n = 0; n < 200; n++) {
-    on.system.report(body.execution_id, { type: 'execution.output', attempt: 1, stream: 'stdout', chunk });
+    on.system.report(body.execution_id, { type: 'execution.output', start: 1, stream: 'stdout', chunk });
     await new Promise((resolve) => setImmediate(resolve));
   }
   await eventually('the slow one is cut', async () =>

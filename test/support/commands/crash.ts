@@ -1,12 +1,12 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
 import { defineCommand } from '../../../machines/command.ts';
-import { ProblemError } from '../../../machines/error.ts';
+import { ProblemError, TerminalError } from '../../../machines/error.ts';
 
 const WAYS = [
   'exit',
   'throw',
-  'retryable',
+  'terminal',
   'problem',
   'rejection',
   'timer',
@@ -25,6 +25,7 @@ export default defineCommand({
   name: 'crash',
   summary: 'Fails.',
   args: z.object({ how: z.enum(WAYS) }),
+  retry: { limit: 3, base_ms: 1 },
   result: z.object({ done: z.union([z.boolean(), z.bigint()]) }),
   run: async ({ args: { how } }) => {
     switch (how) {
@@ -32,8 +33,8 @@ export default defineCommand({
         return process.exit(7);
       case 'throw':
         throw new Error('it went wrong');
-      case 'retryable':
-        throw Object.assign(new Error('try again'), { retryable: true });
+      case 'terminal':
+        throw new TerminalError('never again');
       case 'problem':
         throw new ProblemError('rate_limited', 'come back later', { more: { retry_after: 3 } });
       case 'rejection':

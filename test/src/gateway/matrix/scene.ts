@@ -77,7 +77,7 @@ const artifact = (scene: Scene): Promise<string> =>
     const id = await running(scene);
     const [name, content] = ['report', 'a report'];
     const info = { name, bytes: content.length, sha256: sha256(content), media_type: 'text/plain' };
-    system.report(id, { type: 'execution.complete', attempt: 1, result: null, artifacts: [info] });
+    system.report(id, { type: 'execution.complete', start: 1, result: null, artifacts: [info] });
     const folder = joinPath(directory, 'artifacts', id);
     mkdirSync(folder, { recursive: true });
     writeFileSync(joinPath(folder, name), content);

@@ -76,7 +76,7 @@ export const listen = async ({ place, ears }: Stage, client: Json): Promise<Ear[
 };
 
 export const say = ({ on, busy }: Stage, chunk: string): void =>
-  on.system.report(busy, { type: 'execution.output', attempt: 1, stream: 'stdout', chunk });
+  on.system.report(busy, { type: 'execution.output', start: 1, stream: 'stdout', chunk });
 
 /** The whole log, or all of some types, by the owner. */
 export const logOf = async ({ on, path }: Stage, types = ''): Promise<Json[]> => {

@@ -1,0 +1,96 @@
+import type { ArtifactInfo, CommandFacts } from '../../machines/command.ts';
+import type { Effect, Run } from '../../machines/effect.ts';
+import { problem } from '../../machines/error.ts';
+import { execution, type ExecutionContext } from '../../machines/execution.ts';
+import type { DeadlineMessage, ExecutionMessage, Taken } from '../../machines/message.ts';
+import { createDriver } from './machine.ts';
+
+/** What an execution's machine is told, and what it says. */
+
+export type Incoming = (ExecutionMessage | DeadlineMessage) & Taken;
+export const START = 1_000_000;
+export const TIMEOUT = 30_000;
+export const OWNER = { principal: 'ada', client_id: null } as const;
+export const crashed = problem('handler_crashed', 'the thread ended');
+export const failed = problem('handler_failed', 'no');
+
+export const facts = (max_attempts: number): CommandFacts => ({
+  name: 'analyze',
+  operation: 'read',
+  resource: 'operations',
+  risk: 'low',
+  audit: false,
+  mode: 'async',
+  timeout: 30,
+  max_attempts,
+});
+
+export const accept = (reserved: boolean, max_attempts = 4): Incoming => ({
+  type: 'execution.accept',
+  session_id: 'ses_1',
+  execution_id: 'exe_1',
+  command: facts(max_attempts),
+  args: { path: '.' },
+  caller: OWNER,
+  capability_id: 'cap_1',
+  charged: ['cap_1'],
+  timeout_ms: TIMEOUT,
+  priority: 3,
+  reserved,
+  idempotency_key: null,
+  at: START,
+  random: 0,
+});
+export const fail = (of: number, at: number, retryable = true, cause = crashed): Incoming => ({
+  type: 'execution.fail',
+  start: of,
+  problem: cause,
+  retryable,
+  artifacts: [],
+  at,
+  random: 0.5,
+});
+export const complete = (of: number, at: number): Incoming => ({
+  type: 'execution.complete',
+  start: of,
+  result: { ok: true },
+  artifacts: [],
+  at,
+  random: 0,
+});
+export const wait = (of: number, at: number, sleeps: Record<string, number>, suspended = true): Incoming => ({
+  type: 'execution.wait',
+  start: of,
+  asked: Object.entries(sleeps).map(([key, remaining_ms]) => ({ key, reason: 'sleep', remaining_ms })),
+  suspended,
+  artifacts: [],
+  at,
+  random: 0,
+});
+export const step = (
+  of: number,
+  at: number,
+  key: string,
+  result: unknown,
+  artifacts: readonly ArtifactInfo[] = [],
+): Incoming => ({
+  type: 'execution.step',
+  start: of,
+  step: { key, result },
+  artifacts,
+  at,
+  random: 0,
+});
+export const deadline = (at: number): Incoming => ({ type: 'deadline', at, random: 0 });
+export const start = (at: number): Incoming => ({ type: 'execution.start', at, random: 0 });
+
+export const create = () => createDriver<ExecutionContext>(execution);
+export const events = (effects: readonly Effect[]) =>
+  effects.flatMap((effect) => (effect.type === 'event' ? [effect.event] : []));
+export const types = (effects: readonly Effect[]) =>
+  effects.map((effect) =>
+    effect.type === 'send' ? effect.message.type : effect.type === 'event' ? effect.event : effect.type,
+  );
+
+export const runs = (effects: readonly Effect[]): Run[] =>
+  effects.flatMap((effect) => (effect.type === 'run' ? [effect.run] : []));
