@@ -123,6 +123,11 @@ export const createJournalLoop = ({ journal, stopwatch, notify, later }: Journal
     return group;
   };
 
+  /** Fills the tables with what is in the log now, so that little is left to the call that needs it: no long pause. */
+  const catchUp = async (): Promise<void> => {
+    for (let left = backlog; left > 0 && (await journal.apply()); left -= CHUNK_BYTES) await commitWaiting();
+  };
+
   const calls: {
     readonly [T in Exclude<JournalCall['type'], 'note'>]: (
       call: Extract<JournalCall, { type: T }>,
@@ -161,13 +166,17 @@ export const createJournalLoop = ({ journal, stopwatch, notify, later }: Journal
     }
     const { input, answer } = step;
     if (input.type === 'claim') return claim(input.shards, answer);
-    if (input.type === 'load') {
-      try {
-        answer({ type: 'loaded', shard: input.shard, epoch: input.epoch, loaded: await journal.load(input.session) });
-      } catch (error) {
-        failed(error);
-        answer({ type: 'closed', shard: input.shard, epoch: input.epoch });
+    if (input.type === 'turn') return;
+    const { shard, epoch } = input;
+    try {
+      if (input.type === 'load') {
+        return answer({ type: 'loaded', shard, epoch, loaded: await journal.load(input.session) });
       }
+      await catchUp();
+      answer({ type: 'deadlines', shard, epoch, deadlines: await journal.deadlines(shard, input.page) });
+    } catch (error) {
+      failed(error);
+      answer({ type: 'closed', shard, epoch });
     }
   };
 
