@@ -43,7 +43,7 @@ const isAtOrBefore = (key: string, at: number, [lastKey, last]: Deadline): boole
 export const createDeadlines = ({ horizonMs, deadlineWindow: window }: DeadlineLimits): Deadlines => {
   const timers = createTimers();
   /** Deadlines that have come and are tried again: the journal has them at a time that is behind the horizon. */
-  const retried = new Map<string, number>();
+  const retried = new Set<string>();
   let horizon: Deadline = START;
   let asked: { readonly until: Deadline; readonly said: Set<string> } | null = null;
 
@@ -73,7 +73,7 @@ export const createDeadlines = ({ horizonMs, deadlineWindow: window }: DeadlineL
       trim();
     },
     retry: (key, at) => {
-      retried.set(key, at);
+      retried.add(key);
       timers.set(key, at);
     },
     due: (now, limit) => {
@@ -92,7 +92,7 @@ export const createDeadlines = ({ horizonMs, deadlineWindow: window }: DeadlineL
       if (asked === null) return;
       const { until, said } = asked;
       asked = null;
-      for (const [key, at] of deadlines) if (!said.has(key) && !retried.has(key)) timers.set(key, at);
+      for (const [key, at] of deadlines) if (!said.has(key)) timers.set(key, at);
       const last = deadlines.length < window ? undefined : deadlines.at(-1);
       moveHorizon(last ?? until);
       trim();

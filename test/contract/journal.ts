@@ -234,8 +234,7 @@ export const journalContract = (name: string, createPlace: () => Promise<Journal
         ],
       });
       await b.commit({ actors: [{ key: executionKey(3, 8), deadline: 600 }] });
-      const page = (after: Deadline, until: number, limit: number) =>
-        journal.deadlines(1, { after, until, limit });
+      const page = (after: Deadline, until: number, limit: number) => journal.deadlines(1, { after, until, limit });
       assert.equal(await page(['', -1], 2000, 2), [
         [executionKey(1, 4), 500],
         [first, 1000],

@@ -38,7 +38,6 @@ export interface World {
   events(session: string): Promise<readonly string[]>;
   /** The deadline that an actor has on the disk. */
   deadline(key: string): Promise<unknown>;
-  now(): number;
 }
 
 export const createWorld = (workers: number): World => {
@@ -205,7 +204,6 @@ export const createWorld = (workers: number): World => {
       for (let choice = 0; await step(choice); choice++);
     },
     deadline: async (key) => (await boot.journal.reads.actor(key))?.context['deadline'] ?? null,
-    now: () => now,
     events: async (session) => (await boot.journal.reads.events(session as never, { after: 0, limit: 1_000 })).events,
   };
 };
