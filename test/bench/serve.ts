@@ -3,14 +3,32 @@ import { createWorkspace, type Json, type ServerProcess, type Workspace } from '
 
 const commandFile = (name: string): string => fileURLToPath(new URL(`./commands/${name}.ts`, import.meta.url));
 
-/** A server in a process of its own, with these of the benchmark's commands; it ends with the workspace. */
-export const serve = async (
-  commands: readonly string[],
-  settings: object,
-): Promise<{ readonly workspace: Workspace; readonly server: ServerProcess }> => {
+export interface Served {
+  readonly workspace: Workspace;
+  readonly server: ServerProcess;
+  /** Starts a server on the same data, after the end of the last; `ms` from there to the first 200 of `/readyz`. */
+  again(): Promise<{ readonly server: ServerProcess; readonly ms: number }>;
+}
+
+/**
+ * A server in a process of its own, with these of the benchmark's commands; it ends with the workspace, or after
+ * `lifeMs`.
+ */
+export const serve = async (commands: readonly string[], settings: object, lifeMs?: number): Promise<Served> => {
   const workspace = createWorkspace();
   const config = workspace.config({ commands: commands.map(commandFile), ...settings });
-  return { workspace, server: await workspace.serve({ config, env: { ARBOR_LOG_LEVEL: 'silent' } }) };
+  const env = { ARBOR_LOG_LEVEL: 'silent' };
+  const start = () => workspace.serve({ config, env, ...(lifeMs === undefined ? {} : { lifeMs }) });
+  return {
+    workspace,
+    server: await start(),
+    again: async () => {
+      const started = performance.now();
+      const server = await start();
+      await asked(server, 'GET', '/readyz');
+      return { server, ms: performance.now() - started };
+    },
+  };
 };
 
 /** The answer's body, where it is as asked. */
