@@ -85,7 +85,7 @@ export const createMemoryJournal = (options: MemoryJournalOptions = {}): Journal
     },
     apply: async () => {
       checkOpen();
-      return false;
+      return 0;
     },
     reads: memoryReads(disk, checkOpen),
     keys: {

@@ -254,7 +254,7 @@ const serve = (db: DatabaseSync, directory: string, release: () => void): Journa
       checkpointing = !checkpointing && log - checkpointed > CHECKPOINT_PAGES;
       if (checkpointing) guarded(`the journal ${file} takes no writes`, () => moveLog.get());
       else applyChunk();
-      return !tail.empty;
+      return tail.size;
     },
     reads: readsOver(db, file, auditKey, settle),
     keys: createSqliteKeys(db, audit, { read, write }),

@@ -32,10 +32,10 @@ export interface Journal {
    */
   note(entries: readonly AuditEntry[]): Promise<void>;
   /**
-   * Moves a bounded part of the log into the tables (architecture, "Log first, tables follow"); resolves true while
-   * more remains. The caller decides when.
+   * Moves a bounded part of the log into the tables (architecture, "Log first, tables follow"); resolves with what
+   * remains, in UTF-16 units of its text. The caller decides when.
    */
-  apply(): Promise<boolean>;
+  apply(): Promise<number>;
   readonly reads: Reads;
   readonly keys: KeyStore;
   close(): Promise<void>;

@@ -34,7 +34,7 @@ test('tables that cannot be filled for a while are tried again, and the store co
       ...journal,
       apply: async () => {
         if (fails-- > 0) throw new StoreFailedError('no room for the tables');
-        return false;
+        return 0;
       },
     },
     stopwatch: () => 0,
