@@ -189,6 +189,7 @@ export const createJournalLoop = ({ journal, stopwatch, notify, later }: Journal
   const applyChunk = async (): Promise<void> => {
     try {
       backlog = await journal.apply();
+      if (backlog === 0) notify({ type: 'settled', group });
       if (applyFailing) succeeded();
     } catch (error) {
       const alone = applyFailing || !failing;

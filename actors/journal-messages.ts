@@ -80,6 +80,8 @@ export type JournalNotice =
       readonly commitMs: number;
     }
   | { readonly type: 'claimed'; readonly claims: readonly Claim[] }
+  /** The tables follow the log up to this group, by themselves. */
+  | { readonly type: 'settled'; readonly group: number }
   | { readonly type: 'failed'; readonly message: string }
   | { readonly type: 'recovered' }
   | { readonly type: 'answer'; readonly id: number; readonly value: unknown }
