@@ -6,8 +6,10 @@ const commandFile = (name: string): string => fileURLToPath(new URL(`./commands/
 export interface Served {
   readonly workspace: Workspace;
   readonly server: ServerProcess;
-  /** Starts a server on the same data, after the end of the last; `ms` from there to the first 200 of `/readyz`. */
-  again(): Promise<{ readonly server: ServerProcess; readonly ms: number }>;
+  /** From the start of its process to the first 200 of `/readyz`. */
+  readonly ms: number;
+  /** Starts a server on the same data, after the end of the last. */
+  again(): Promise<Pick<Served, 'server' | 'ms'>>;
 }
 
 /**
@@ -18,20 +20,16 @@ export const serve = async (commands: readonly string[], settings: object, lifeM
   const workspace = createWorkspace();
   const config = workspace.config({ commands: commands.map(commandFile), ...settings });
   const env = { ARBOR_LOG_LEVEL: 'silent' };
-  const start = () => workspace.serve({ config, env, ...(lifeMs === undefined ? {} : { lifeMs }) });
-  return {
-    workspace,
-    server: await start(),
-    again: async () => {
-      const started = performance.now();
-      const server = await start();
-      await asked(server, 'GET', '/readyz');
-      return { server, ms: performance.now() - started };
-    },
+  const again: Served['again'] = async () => {
+    const started = performance.now();
+    const server = await workspace.serve({ config, env, ...(lifeMs === undefined ? {} : { lifeMs }) });
+    await asked(server, 'GET', '/readyz');
+    return { server, ms: performance.now() - started };
   };
+  return { workspace, ...(await again()), again };
 };
 
-/** The answer's body, where it is as asked. */
+/** The answer's body; throws where it was refused. */
 export const asked = async (server: ServerProcess, ...call: Parameters<ServerProcess['call']>): Promise<Json> => {
   const { status, body, text } = await server.call(...call);
   if (status >= 300) throw new Error(`${call[0]} ${call[1]}: ${text}`);
