@@ -31,8 +31,8 @@ type NoteStep = { readonly id: number; readonly call: Extract<JournalCall, { typ
 const BACKLOG_BYTES = 2 * 1024 * 1024;
 /** The same while few turns come: a read has to wait until what it asks for is in the tables. */
 const BUSY_BACKLOG_BYTES = 512 * 1024;
-/** Bytes of log that one `apply` moves at most, roughly; only steers how often it is called. */
-const CHUNK_BYTES = 256 * 1024;
+/** Above it turns wait: what has to be applied before a load, a read or a start is bounded. */
+const FULL_BACKLOG_BYTES = 8 * 1024 * 1024;
 /** How long the log may lie while nothing happens. */
 const IDLE_MS = 25;
 /** When the tables are tried again that could not be filled. */
@@ -144,6 +144,17 @@ export const createJournalLoop = ({ journal, stopwatch, notify, later }: Journal
     return group;
   };
 
+  /** Fills the tables with about what is in the log now, so that the call that needs all of it makes no long pause. */
+  const catchUp = async (): Promise<void> => {
+    let left = backlog;
+    while (left > 0) {
+      const before = backlog;
+      backlog = await journal.apply();
+      left = backlog === 0 ? 0 : left - (before - backlog);
+      await commitWaiting();
+    }
+  };
+
   const calls: {
     readonly [T in Exclude<JournalCall['type'], 'note'>]: (
       call: Extract<JournalCall, { type: T }>,
@@ -182,19 +193,24 @@ export const createJournalLoop = ({ journal, stopwatch, notify, later }: Journal
     }
     const { input, answer } = step;
     if (input.type === 'claim') return claim(input.shards, answer);
-    if (input.type === 'load') {
-      try {
-        answer({ type: 'loaded', shard: input.shard, epoch: input.epoch, loaded: await journal.load(input.session) });
-      } catch (error) {
-        failed(error);
-        answer({ type: 'closed', shard: input.shard, epoch: input.epoch });
+    if (input.type === 'turn') return;
+    const { shard, epoch } = input;
+    try {
+      if (input.type === 'load') {
+        return answer({ type: 'loaded', shard, epoch, loaded: await journal.load(input.session) });
       }
+      await catchUp();
+      answer({ type: 'deadlines', shard, epoch, deadlines: await journal.deadlines(shard, input.page) });
+    } catch (error) {
+      failed(error);
+      answer({ type: 'closed', shard, epoch });
     }
   };
 
   const applyChunk = async (): Promise<void> => {
     try {
-      backlog = (await journal.apply()) ? Math.max(1, backlog - CHUNK_BYTES) : 0;
+      backlog = await journal.apply();
+      if (backlog === 0) notify({ type: 'settled', group });
       if (applyFailing) succeeded();
     } catch (error) {
       const alone = applyFailing || !failing;
@@ -237,6 +253,7 @@ export const createJournalLoop = ({ journal, stopwatch, notify, later }: Journal
     while (steps.length > 0) {
       if (await commitWaiting()) {
         if (backlog > BACKLOG_BYTES) await applyChunk();
+        while (backlog > FULL_BACKLOG_BYTES && !failing) await applyChunk();
       } else if (!(await noteWaiting())) await serve(steps.shift() as Exclude<Step, TurnStep>);
     }
   };

@@ -1,5 +1,5 @@
 import { addressOf } from '../machines/address.ts';
-import { type Claim, type Journal, StoreFailedError } from './journal.ts';
+import { type Claim, type Deadline, type Journal, StoreFailedError } from './journal.ts';
 import { judge } from './journal-verdicts.ts';
 import { applyTurn, compare, createMemoryDisk, type MemoryDisk, recordAudit } from './memory-disk.ts';
 import { memoryReads } from './memory-reads.ts';
@@ -55,6 +55,16 @@ export const createMemoryJournal = (options: MemoryJournalOptions = {}): Journal
         return verdicts;
       });
     },
+    deadlines: async (shard, { after: [key, at], until, limit }) => {
+      checkOpen();
+      return [...disk.actors.values()]
+        .flatMap((actor): Deadline[] =>
+          actor.shard === shard && !actor.done && actor.deadline !== null ? [[actor.key, actor.deadline]] : [],
+        )
+        .filter((each) => each[1] <= until && byTime(each, [key, at]) > 0)
+        .toSorted(byTime)
+        .slice(0, limit);
+    },
     load: async (session) => {
       checkOpen();
       const own = `${session}/session/${session}`;
@@ -81,7 +91,7 @@ export const createMemoryJournal = (options: MemoryJournalOptions = {}): Journal
     },
     apply: async () => {
       checkOpen();
-      return false;
+      return 0;
     },
     reads: memoryReads(disk, checkOpen),
     keys: {
@@ -107,20 +117,21 @@ export const createMemoryJournal = (options: MemoryJournalOptions = {}): Journal
   };
 };
 
+const byTime = ([a, atA]: Deadline, [b, atB]: Deadline): number => atA - atB || compare(a, b);
+
 const claim = (disk: MemoryDisk, shard: number): Claim => {
   const head = disk.heads.get(shard) ?? { epoch: 0, turn: 0 };
   const epoch = head.epoch + 1;
   disk.heads.set(shard, { epoch, turn: head.turn });
   const live = [...disk.actors.values()]
     .filter((actor) => actor.shard === shard && !actor.done)
-    .toSorted((a, b) => (a.deadline ?? -Infinity) - (b.deadline ?? -Infinity) || compare(a.key, b.key));
+    .toSorted((a, b) => compare(a.key, b.key));
   return {
     shard,
     epoch,
     turn: head.turn,
     read: { ...disk.read.get(shard) },
     sent: { ...disk.sent.get(shard) },
-    deadlines: live.flatMap(({ key, deadline }) => (deadline === null ? [] : [[key, deadline] as const])),
     waits: live.flatMap(({ key, waits }) => (waits === null ? [] : [[key, waits] as const])),
     senders: [...new Set(disk.outbox.filter(({ to }) => to === shard).map(({ from }) => from))].toSorted(
       (a, b) => a - b,

@@ -2,7 +2,7 @@ import type { MessagePort } from 'node:worker_threads';
 import type { AuditEntry } from '../machines/audit.ts';
 import type { Answer, Effect } from '../machines/effect.ts';
 import type { FoundJournal } from './journal-sqlite.ts';
-import type { Claim, Loaded, OutMessage, StoredKey, TurnText } from './journal.ts';
+import type { Claim, Deadline, DeadlinePage, Loaded, OutMessage, StoredKey, TurnText } from './journal.ts';
 
 /** What leaves with a turn once it is committed and is worth nothing after a crash (ring, rule 5). */
 export interface Release {
@@ -20,13 +20,20 @@ export type ReleasedEffect = Extract<Effect, { type: 'enqueue' | 'run' | 'stop' 
 export type JournalInput =
   | { readonly type: 'claim'; readonly shards: readonly number[] }
   | { readonly type: 'turn'; readonly turn: TurnText; readonly release: Release }
-  | { readonly type: 'load'; readonly shard: number; readonly epoch: number; readonly session: string };
+  | { readonly type: 'load'; readonly shard: number; readonly epoch: number; readonly session: string }
+  | { readonly type: 'deadlines'; readonly shard: number; readonly epoch: number; readonly page: DeadlinePage };
 
 /** Journal thread to shard worker. */
 export type JournalOutput =
   | { readonly type: 'claimed'; readonly claims: readonly Claim[] }
   | { readonly type: 'unclaimed'; readonly shards: readonly number[] }
   | { readonly type: 'loaded'; readonly shard: number; readonly epoch: number; readonly loaded: Loaded }
+  | {
+      readonly type: 'deadlines';
+      readonly shard: number;
+      readonly epoch: number;
+      readonly deadlines: readonly Deadline[];
+    }
   /** The epoch is closed: its memory may be ahead of the disk (ring, rule 9). */
   | { readonly type: 'closed'; readonly shard: number; readonly epoch: number };
 
@@ -75,6 +82,8 @@ export type JournalNotice =
       readonly commitMs: number;
     }
   | { readonly type: 'claimed'; readonly claims: readonly Claim[] }
+  /** The tables follow the log up to this group, by themselves. */
+  | { readonly type: 'settled'; readonly group: number }
   | { readonly type: 'failed'; readonly message: string }
   | { readonly type: 'recovered' }
   | { readonly type: 'answer'; readonly id: number; readonly value: unknown }

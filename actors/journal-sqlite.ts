@@ -89,9 +89,14 @@ const serve = (db: DatabaseSync, directory: string, mark: SyncedMark, opened: Di
   const bumpEpoch = db.prepare(`
     INSERT INTO shards (shard, epoch, turn, read, sent) VALUES (?, 1, 0, '{}', '{}')
     ON CONFLICT (shard) DO UPDATE SET epoch = epoch + 1 RETURNING epoch`);
-  const waking = db.prepare(`
-    SELECT session || '/' || kind || '/' || id AS key, deadline, waits FROM actors
-    WHERE shard = ? AND done = 0 AND (deadline IS NOT NULL OR waits IS NOT NULL) ORDER BY deadline, key`);
+  const waiting = db.prepare(`
+    SELECT session || '/' || kind || '/' || id AS key, waits FROM actors
+    WHERE shard = ? AND done = 0 AND waits IS NOT NULL ORDER BY key`);
+  const deadlines = db.prepare(`
+    SELECT session || '/' || kind || '/' || id AS key, deadline FROM actors
+    WHERE shard = ? AND done = 0 AND deadline IS NOT NULL AND deadline <= ?
+      AND (deadline, session, kind, id) > (?, ?, ?, ?)
+    ORDER BY deadline, session, kind, id LIMIT ?`);
   const senders = db.prepare('SELECT DISTINCT sender FROM outbox WHERE receiver = ? ORDER BY sender');
   const outbox = db.prepare(
     'SELECT n, key, text FROM outbox WHERE receiver = ? AND sender = ? AND n > ? ORDER BY n LIMIT ?',
@@ -231,13 +236,12 @@ const serve = (db: DatabaseSync, directory: string, mark: SyncedMark, opened: Di
   };
 
   const claimOf = (shard: number, epoch: number): Claim => {
-    const rows = waking.all(shard) as unknown as WakingRow[];
+    const rows = waiting.all(shard) as unknown as { key: string; waits: string }[];
     return {
       shard,
       epoch,
       ...(progress.get(shard) ?? NO_PROGRESS),
-      deadlines: rows.flatMap(({ key, deadline }) => (deadline === null ? [] : [[key, deadline] as const])),
-      waits: rows.flatMap(({ key, waits }) => (waits === null ? [] : [[key, waits] as const])),
+      waits: rows.map(({ key, waits }) => [key, waits] as const),
       senders: (senders.all(shard) as unknown as { sender: number }[]).map(({ sender }) => sender),
     };
   };
@@ -269,6 +273,13 @@ const serve = (db: DatabaseSync, directory: string, mark: SyncedMark, opened: Di
       for (const [shard, head] of ahead) heads.set(shard, head);
       return verdicts;
     },
+    deadlines: async (shard, { after: [key, at], until, limit }) => {
+      checkOpen();
+      applyUpTo(tail.lastMention(null));
+      const [session = '', kind = '', id = ''] = key.split('/');
+      const rows = read(() => deadlines.all(shard, until, at, session, kind, id, limit)) as unknown as DeadlineRow[];
+      return rows.map((row) => [row.key, row.deadline] as const);
+    },
     load: async (session) => {
       checkOpen();
       applyUpTo(tail.lastMention(session));
@@ -293,7 +304,7 @@ const serve = (db: DatabaseSync, directory: string, mark: SyncedMark, opened: Di
       // A checkpoint begins with an fsync of what applying has not synced: where it fails, that is in doubt as well.
       if (checkpointing) guarded(`the journal ${file} takes no writes`, () => attempt(() => moveLog.get()));
       else applyChunk();
-      return !tail.empty;
+      return tail.size;
     },
     reads: readsOver(db, file, auditKey, settle),
     keys: createSqliteKeys(db, audit, { read, write }),
@@ -318,8 +329,7 @@ interface ShardRow {
   readonly sent: string;
 }
 
-interface WakingRow {
+interface DeadlineRow {
   readonly key: string;
-  readonly deadline: number | null;
-  readonly waits: string | null;
+  readonly deadline: number;
 }

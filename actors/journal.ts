@@ -17,6 +17,11 @@ export interface Journal {
    * is unknown.
    */
   commit(turns: readonly TurnText[]): Promise<readonly Verdict[]>;
+  /**
+   * Deadlines of a shard's live actors within a page, in order of time, then of key. Sees every turn committed before the
+   * call.
+   */
+  deadlines(shard: number, page: DeadlinePage): Promise<readonly Deadline[]>;
   /** What a session's actors need to wake: see {@link Loaded}. Sees every turn committed before the call. */
   load(session: string): Promise<Loaded>;
   /** Messages from one shard to another after `after`, at most `limit`, in order. */
@@ -27,10 +32,10 @@ export interface Journal {
    */
   note(entries: readonly AuditEntry[]): Promise<void>;
   /**
-   * Moves a bounded part of the log into the tables (architecture, "Log first, tables follow"); resolves true while
-   * more remains. The caller decides when.
+   * Moves a bounded part of the log into the tables (architecture, "Log first, tables follow"); resolves with what
+   * remains, in UTF-16 units of its text. The caller decides when.
    */
-  apply(): Promise<boolean>;
+  apply(): Promise<number>;
   readonly reads: Reads;
   readonly keys: KeyStore;
   close(): Promise<void>;
@@ -60,12 +65,21 @@ export interface Claim {
   readonly read: Readonly<Record<string, number>>;
   /** The last number given to a message to each other shard. */
   readonly sent: Readonly<Record<string, number>>;
-  /** `[actor key, time in ms]` of each live actor with a deadline. */
-  readonly deadlines: readonly (readonly [key: string, at: number])[];
   /** `[actor key, what it waits for]` of each live actor that waits for something outside the ring. */
   readonly waits: readonly (readonly [key: string, waits: string])[];
   /** Shards whose outbox holds something for this one. */
   readonly senders: readonly number[];
+}
+
+/** What an actor waits for by itself: the time in milliseconds since the epoch at which it wants a `deadline` message. */
+export type Deadline = readonly [key: string, at: number];
+
+export interface DeadlinePage {
+  /** The place in the order that the page begins behind; no actor has to stand there. */
+  readonly after: Deadline;
+  /** The last time that belongs to it, in milliseconds since the epoch. */
+  readonly until: number;
+  readonly limit: number;
 }
 
 export interface Loaded {

@@ -222,6 +222,8 @@ export const createRing = async (options: RingOptions): Promise<Ring> => {
         return heard.group(notice.group);
       case 'claimed':
         return notice.claims.forEach(claimed);
+      case 'settled':
+        return mentions.settled(notice.group);
       case 'failed':
         return storeFailed(notice.message);
       case 'recovered':
@@ -339,7 +341,7 @@ export const createRing = async (options: RingOptions): Promise<Ring> => {
       cutters.add(listener);
       return () => void cutters.delete(listener);
     },
-    presumedAttached: () => presumed,
+    presumedAttached: () => presumed.splice(0),
     readiness: (): Readiness => {
       if (draining) return { ready: false, state: 'draining', detail: 'the server is draining' };
       if (readOnly !== null) return { ready: false, state: 'read_only', detail: readOnly };

@@ -60,6 +60,8 @@ export const createShardHost = (options: ShardHostOptions): ShardHost => {
   const shards = new Map<number, Shard>();
   /** In order of last use, so that the first has slept longest when room is needed. */
   const residents = new Map<string, Resident>();
+  /** Of a turn, what deadlines may take of it: whoever asks for something now does not wait for all that have come. */
+  const dueInTurn = Math.ceil(limits.turnInputs / 2);
   const taker = createTurnTaker({ catalogue, limits, clock, sources, residents, taking });
 
   const claim = (indexes: readonly number[]): void => toJournal({ type: 'claim', shards: indexes });
@@ -98,16 +100,31 @@ export const createShardHost = (options: ShardHostOptions): ShardHost => {
   /** Takes from the queue what can be taken now; asks for the sessions that the rest waits for. */
   const ready = (shard: Shard): Step[] => {
     if (shard.held !== null) return [];
-    const due = shard.timers.due(clock()).map((key): Step => ({ kind: 'deadline', key }));
-    if (due.length > 0) shard.queue = [...due, ...shard.queue];
-    const batch = shard.queue.slice(0, limits.turnInputs);
+    const due = dueNow(shard);
+    const batch = shard.queue.slice(0, limits.turnInputs - due.length);
     const opened = new Set<string>();
     const asleep = batch.map((step) => needsLoad(step, opened));
     for (const session of asleep) if (session !== null) load(shard, session);
     const first = asleep.findIndex((session) => session !== null);
     const end = first < 0 ? batch.length : first;
     shard.queue = shard.queue.slice(end);
-    return batch.slice(0, end);
+    return [...due, ...batch.slice(0, end)];
+  };
+
+  /** Deadlines that have come, of the sessions that are awake; the others wait, and hold nobody up. */
+  const dueNow = (shard: Shard): Step[] => {
+    const steps: Step[] = [];
+    const due = [...shard.due, ...shard.deadlines.due(clock(), dueInTurn - shard.due.length)];
+    shard.due = [];
+    for (const key of due) {
+      const { session } = addressOf(key);
+      if (residents.has(session)) steps.push({ kind: 'deadline', key });
+      else {
+        shard.due.push(key);
+        load(shard, session);
+      }
+    }
+    return steps;
   };
 
   const takeTurn = (shard: Shard, steps: readonly Step[]): void => {
@@ -120,7 +137,7 @@ export const createShardHost = (options: ShardHostOptions): ShardHost => {
     }
     record(shard, turn, steps, started);
     for (const [hosted, resident] of turn.touched()) {
-      shard.timers.set(hosted.key, hosted.ended() ? null : hosted.standing().context.deadline);
+      shard.deadlines.set(hosted.key, hosted.ended() ? null : hosted.standing().context.deadline);
       if (hosted.ended() && !isOwnActor(resident, hosted)) {
         hosted.stop();
         resident.actors.delete(hosted.key);
@@ -135,8 +152,18 @@ export const createShardHost = (options: ShardHostOptions): ShardHost => {
   const rearm = (shard: Shard, key: string, at: number): void => {
     const hosted = residents.get(addressOf(key).session)?.actors.get(key);
     const deadline = hosted === undefined || hosted.ended() ? null : hosted.standing().context.deadline;
-    if (deadline !== null && deadline <= at) shard.timers.set(key, at + RETRY_DEADLINE_MS);
+    if (deadline !== null && deadline <= at) shard.deadlines.retry(key, at + RETRY_DEADLINE_MS);
   };
+
+  /** Asks the journal for the deadlines that come next, where it is time to. */
+  const look = (shard: Shard): void => {
+    const page = shard.deadlines.ask(clock());
+    if (page !== null) toJournal({ type: 'deadlines', shard: shard.index, epoch: shard.epoch, page });
+  };
+
+  /** When a shard has to be looked at again; null where what it waits for comes from the journal. */
+  const wakesAt = (shard: Shard): number | null =>
+    shard.held !== null || shard.due.length >= dueInTurn ? null : shard.deadlines.next();
 
   /** Hands the turn to the journal. A turn that decided nothing still says how far it has read. */
   const record = (shard: Shard, turn: Turn, steps: readonly Step[], started: number): void => {
@@ -192,7 +219,8 @@ export const createShardHost = (options: ShardHostOptions): ShardHost => {
     for (const shard of shards.values()) {
       if (!isOpen(shard)) continue;
       for (let steps = ready(shard); steps.length > 0; steps = ready(shard)) takeTurn(shard, steps);
-      const at = shard.held === null ? shard.timers.next() : null;
+      look(shard);
+      const at = wakesAt(shard);
       if (at !== null && (next === null || at < next)) next = at;
     }
     taking(-1, 0);
@@ -226,6 +254,11 @@ export const createShardHost = (options: ShardHostOptions): ShardHost => {
         }
         return;
       }
+      case 'deadlines': {
+        const shard = shards.get(output.shard);
+        if (shard === undefined || shard.epoch !== output.epoch) return;
+        return shard.deadlines.answer(output.deadlines);
+      }
       case 'closed': {
         const shard = shards.get(output.shard);
         if (shard === undefined || shard.epoch !== output.epoch) return;
@@ -236,7 +269,7 @@ export const createShardHost = (options: ShardHostOptions): ShardHost => {
 
   return {
     own: (indexes) => {
-      for (const index of indexes) shards.set(index, createShard(index));
+      for (const index of indexes) shards.set(index, createShard(index, limits));
       claim(indexes);
     },
     inputs: (inputs) => {

@@ -23,6 +23,10 @@ export interface ShardLimits {
   readonly turnMessages: number;
   /** Sessions held in memory by a worker; the longest untouched sleep first. Default 2,000. */
   readonly residentSessions: number;
+  /** How far ahead a shard holds deadlines in memory; what lies beyond comes from the journal. Default 600,000 ms. */
+  readonly horizonMs: number;
+  /** Deadlines that one look into the journal brings; a shard holds about twice as many. Default 1,024. */
+  readonly deadlineWindow: number;
   /** An actor that throws more often than `maxRestarts` within `maxSeconds` has failed. Defaults 3 in 5 s. */
   readonly maxRestarts: number;
   readonly maxSeconds: number;
@@ -32,6 +36,8 @@ export const SHARD_LIMITS: ShardLimits = {
   turnInputs: 256,
   turnMessages: 10_000,
   residentSessions: 2_000,
+  horizonMs: 600_000,
+  deadlineWindow: 1_024,
   maxRestarts: 3,
   maxSeconds: 5,
 };

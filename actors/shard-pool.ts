@@ -40,6 +40,8 @@ interface Running {
 }
 
 const HARD_LIMIT = 4;
+/** V8's own choice is three times as much for each thread, and most of it is never given back. */
+const YOUNG_MB = 24;
 
 export const createShardPool = (options: ShardPoolOptions): ShardPool => {
   const { workers, clockAnchor, catalogue, limits, maxHeapMb, connectJournal, onOutput, onEnd } = options;
@@ -56,7 +58,7 @@ export const createShardPool = (options: ShardPoolOptions): ShardPool => {
       atomics: 'disabled',
       concurrentTasksPerWorker: 1,
       // V8's own limit can end the whole process; the supervisor looks at the heap long before it is reached.
-      resourceLimits: { maxOldGenerationSizeMb: maxHeapMb * HARD_LIMIT },
+      resourceLimits: { maxOldGenerationSizeMb: maxHeapMb * HARD_LIMIT, maxYoungGenerationSizeMb: YOUNG_MB },
     });
   let pool = build();
 

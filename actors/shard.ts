@@ -1,7 +1,7 @@
+import type { Envelope } from '../machines/message.ts';
+import { createDeadlines, type DeadlineLimits, type Deadlines } from './deadlines.ts';
 import type { Claim } from './journal.ts';
 import type { Input } from './shard-messages.ts';
-import type { Envelope } from '../machines/message.ts';
-import { createTimers, type Timers } from './timers.ts';
 
 /** Something a shard is to take: a message of a sender, or an actor's own deadline. */
 export type Step =
@@ -34,10 +34,12 @@ export interface Shard {
   readonly loading: Set<string>;
   /** A session that the turn at the head of the queue turned out to need: nothing is taken until it is awake. */
   held: string | null;
-  readonly timers: Timers;
+  readonly deadlines: Deadlines;
+  /** Actors whose deadline has come and whose session is asked for: nothing else waits for them. */
+  due: string[];
 }
 
-export const createShard = (index: number): Shard => ({
+export const createShard = (index: number, limits: DeadlineLimits): Shard => ({
   index,
   epoch: 0,
   turn: 0,
@@ -48,7 +50,8 @@ export const createShard = (index: number): Shard => ({
   early: new Map(),
   loading: new Set(),
   held: null,
-  timers: createTimers(),
+  deadlines: createDeadlines(limits),
+  due: [],
 });
 
 export const isOpen = (shard: Shard): boolean => shard.epoch > 0;
@@ -60,7 +63,6 @@ export const openShard = (shard: Shard, claim: Claim): void => {
   shard.turn = claim.turn;
   for (const [sender, n] of Object.entries(claim.read)) shard.read.set(sender, n);
   for (const [receiver, n] of Object.entries(claim.sent)) shard.sent.set(Number(receiver), n);
-  for (const [key, at] of claim.deadlines) shard.timers.set(key, at);
 };
 
 /** Ends the epoch: everything in memory may be ahead of the disk and is forgotten (ring, rule 9). */
@@ -72,7 +74,8 @@ export const closeShard = (shard: Shard): void => {
   shard.queue = [];
   shard.loading.clear();
   shard.held = null;
-  shard.timers.clear();
+  shard.deadlines.clear();
+  shard.due = [];
 };
 
 /** Senders whose inputs of the epoch that has begun came too early: they have to send again. */

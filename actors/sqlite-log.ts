@@ -12,6 +12,9 @@ export interface LogRow {
   readonly text: string;
 }
 
+const SESSION = /ses_[0-9A-Z]{26}/g;
+const isSession = (mention: string): boolean => /^ses_[0-9A-Z]{26}$/.test(mention);
+
 interface Entry {
   readonly id: number;
   readonly length: number;
@@ -23,7 +26,8 @@ interface Entry {
  * tell without parsing whether something unapplied concerns it.
  */
 export interface LogTail {
-  readonly empty: boolean;
+  /** How much text it holds, in UTF-16 units. */
+  readonly size: number;
   /**
    * Makes texts durable as one transaction: one row for most groups, further ones for large groups. `beside` writes
    * what belongs into the same transaction.
@@ -49,14 +53,40 @@ export const createLogTail = (db: DatabaseSync): LogTail => {
   const remove = db.prepare('DELETE FROM log WHERE id <= ?');
   let entries: Entry[] = [];
   let kept = 0;
+  let size = 0;
+  /** The last row that speaks of each session, as far as `indexed`; in order of these rows. */
+  const mentions = new Map<string, number>();
+  let indexed = 0;
+  /** The last row whose text is not kept. */
+  let blind = 0;
   // Never reused while the process runs, also when the table is empty: a wait for a row must not meet another one.
   let nextId = 1;
 
   const textOf = (entry: Entry): string => entry.text ?? (select.get(entry.id) as { text: string }).text;
 
+  const push = (id: number, length: number, text: string | null): void => {
+    if (text === null) blind = id;
+    else kept += length;
+    size += length;
+    entries.push({ id, length, text });
+  };
+
+  /** Only when somebody asks: what is soon in the tables is mostly not asked for before. */
+  const index = (): void => {
+    const last = entries.at(-1)?.id ?? 0;
+    if (last <= indexed) return;
+    for (const { id, text } of entries.slice(entries.findLastIndex((entry) => entry.id <= indexed) + 1)) {
+      for (const session of new Set(text?.match(SESSION))) {
+        mentions.delete(session);
+        mentions.set(session, id);
+      }
+    }
+    indexed = last;
+  };
+
   return {
-    get empty() {
-      return entries.length === 0;
+    get size() {
+      return size;
     },
     append: (texts, beside) => {
       const rows = inRows(texts).map((text) => ({ id: nextId++, text }));
@@ -67,11 +97,7 @@ export const createLogTail = (db: DatabaseSync): LogTail => {
           for (const { id, text } of rows) insert.run(id, text);
           beside?.();
         });
-      for (const { id, text } of rows) {
-        const keep = kept + text.length <= KEPT_TEXT;
-        if (keep) kept += text.length;
-        entries.push({ id, length: text.length, text: keep ? text : null });
-      }
+      for (const { id, text } of rows) push(id, text.length, kept + text.length <= KEPT_TEXT ? text : null);
     },
     oldest: (size) => {
       const rows: LogRow[] = [];
@@ -89,14 +115,28 @@ export const createLogTail = (db: DatabaseSync): LogTail => {
     forget: (lastId) => {
       const gone = entries.filter((entry) => entry.id <= lastId);
       entries = entries.slice(gone.length);
-      for (const entry of gone) kept -= entry.text?.length ?? 0;
+      for (const { length, text } of gone) {
+        kept -= text === null ? 0 : length;
+        size -= length;
+      }
+      for (const [session, id] of mentions) {
+        if (id > lastId) break;
+        mentions.delete(session);
+      }
     },
     holds: (lastId) => entries.length > 0 && (entries[0] as Entry).id <= lastId,
-    lastMention: (mention) =>
-      entries.findLast(({ text }) => mention === null || text === null || text.includes(mention))?.id ?? 0,
+    lastMention: (mention) => {
+      if (mention === null) return entries.at(-1)?.id ?? 0;
+      if (!isSession(mention)) return entries.findLast(({ text }) => text?.includes(mention) !== false)?.id ?? 0;
+      index();
+      return Math.max(mentions.get(mention) ?? 0, blind);
+    },
     reload: () => {
-      entries = (list.all() as unknown as { id: number; length: number }[]).map((row) => ({ ...row, text: null }));
+      entries = [];
+      mentions.clear();
       kept = 0;
+      size = 0;
+      for (const { id, length } of list.all() as unknown as { id: number; length: number }[]) push(id, length, null);
       nextId = Math.max(nextId, (entries.at(-1)?.id ?? 0) + 1);
     },
   };

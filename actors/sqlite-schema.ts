@@ -85,6 +85,13 @@ export const MIGRATIONS: readonly string[] = [
     id TEXT NOT NULL
   ) WITHOUT ROWID;
   `,
+  // Deadlines are read in windows, in the order of this index and from it alone; what waits is rare.
+  `
+  DROP INDEX actors_waking;
+  CREATE INDEX actors_by_deadline ON actors (shard, deadline, session, kind, id)
+    WHERE done = 0 AND deadline IS NOT NULL;
+  CREATE INDEX actors_waiting ON actors (shard) WHERE done = 0 AND waits IS NOT NULL;
+  `,
 ];
 
 /** The schema a database has; 0 for an empty one. */

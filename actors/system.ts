@@ -50,7 +50,7 @@ export interface System {
   onCut(listener: (client: string) => void): () => void;
   /**
    * Clients that were attached when the last process ended, as the shards found them at the start: whether they come
-   * back is for the gateway to see.
+   * back is for the gateway to see. Handed over once.
    */
   presumedAttached(): readonly PresumedClient[];
   readiness(): Readiness;

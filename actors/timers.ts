@@ -8,11 +8,15 @@ import TinyQueue from 'tinyqueue';
 export interface Timers {
   /** Sets or, with null, clears the deadline of `key` in milliseconds since the epoch. */
   set(key: string, at: number | null): void;
-  /** Takes out every key whose deadline is at or before `now`, earliest first. */
-  due(now: number): string[];
+  /** Takes out the keys whose deadline is at or before `now`, earliest first, at most `limit`. */
+  due(now: number, limit?: number): string[];
   /** The earliest deadline, or null. */
   next(): number | null;
   clear(): void;
+  /** How many keys have a deadline. */
+  count(): number;
+  /** The deadlines, earliest first; costs their sorting. */
+  list(): readonly (readonly [key: string, at: number])[];
   /** Entries held, old ones included. */
   size(): number;
 }
@@ -50,9 +54,9 @@ export const createTimers = (): Timers => {
         if (heap.length > 2 * armed.size + SLACK) heap = new TinyQueue(entries(), order);
       }
     },
-    due: (now) => {
+    due: (now, limit = Infinity) => {
       const keys: string[] = [];
-      for (let top = dropStale(); top !== undefined && top.at <= now; top = dropStale()) {
+      for (let top = dropStale(); top !== undefined && top.at <= now && keys.length < limit; top = dropStale()) {
         heap.pop();
         armed.delete(top.key);
         keys.push(top.key);
@@ -64,6 +68,11 @@ export const createTimers = (): Timers => {
       heap = new TinyQueue<Entry>([], order);
       armed.clear();
     },
+    count: () => armed.size,
+    list: () =>
+      entries()
+        .toSorted(order)
+        .map(({ key, at }) => [key, at] as const),
     size: () => heap.length,
   };
 };

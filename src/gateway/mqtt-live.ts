@@ -20,6 +20,10 @@ export interface LiveTopics {
 }
 
 const INTERVAL_MS = 100;
+/** Sessions that are watched, or were and have been quiet since, before those that were are forgotten. */
+const SWEEP_AT = 1_000;
+/** Longer than a subscription is on its way. */
+const QUIET_MS = 60_000;
 
 /** Events that change neither: they only move `seq`, which everybody hears from the events themselves. */
 const QUIET: ReadonlySet<string> = new Set(['execution_output']);
@@ -30,19 +34,36 @@ interface Watched {
   readonly can: Map<string, ClientIdentity>;
   timer: NodeJS.Timeout | null;
   dirty: boolean;
+  /** When somebody last began to watch, by the system's clock. */
+  begunAt: number;
 }
 
 export const createLiveTopics = (context: GatewayContext, onError: (error: unknown) => void): LiveTopics => {
   const { system, facts } = context;
   const { bus } = system;
   const watched = new Map<SessionId, Watched>();
+  let sweepAt = SWEEP_AT;
+
+  const isIdle = ({ session, can, timer, begunAt }: Watched): boolean =>
+    timer === null &&
+    begunAt < system.now() - QUIET_MS &&
+    !bus.watched(stateTopic(session)) &&
+    ![...can.keys()].some((topic) => bus.watched(topic));
+
+  /** Nobody says that a subscription has ended; a session that is quiet would be remembered for ever. */
+  const sweep = (): void => {
+    for (const [session, entry] of watched) if (isIdle(entry)) watched.delete(session);
+    sweepAt = Math.max(SWEEP_AT, 2 * watched.size);
+  };
 
   const watch = (session: SessionId): Watched => {
     let entry = watched.get(session);
     if (entry === undefined) {
-      entry = { session, can: new Map(), timer: null, dirty: false };
+      entry = { session, can: new Map(), timer: null, dirty: false, begunAt: 0 };
+      if (watched.size >= sweepAt) sweep();
       watched.set(session, entry);
     }
+    entry.begunAt = system.now();
     return entry;
   };
 

@@ -22,7 +22,6 @@ const claim = (epoch: number, read: number): Claim => ({
   turn: 0,
   read: read === 0 ? {} : { [MAIN_SENDER]: read },
   sent: {},
-  deadlines: [],
   waits: [],
   senders: [],
 });

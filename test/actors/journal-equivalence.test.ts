@@ -138,6 +138,11 @@ const look = async (journal: Journal): Promise<unknown> => {
   seen.push((await allRecords(journal, 2)).map(({ n, text }) => [n, text]));
   const { valid, records } = await journal.reads.verifyAudit();
   seen.push([valid, records], await journal.keys.list());
+  for (const shard of SHARDS) {
+    const first = await journal.deadlines(shard, { after: ['', -1], until: 4, limit: 2 });
+    const after = first.at(-1) ?? ['', 1];
+    seen.push(first, await journal.deadlines(shard, { after, until: 5, limit: 9 }));
+  }
   for (const from of SHARDS) for (const to of SHARDS) seen.push(await journal.outbox(from, to, 1, 3));
   return seen;
 };

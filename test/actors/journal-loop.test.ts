@@ -34,7 +34,7 @@ test('tables that cannot be filled for a while are tried again, and the store co
       ...journal,
       apply: async () => {
         if (fails-- > 0) throw new StoreFailedError('no room for the tables');
-        return false;
+        return 0;
       },
     },
     stopwatch: () => 0,
@@ -55,7 +55,7 @@ test('tables that cannot be filled for a while are tried again, and the store co
     for (const task of later.splice(0)) task();
     await breathe();
   }
-  assert.equal(notices, ['claimed', 'released', 'failed', 'failed', 'recovered']);
+  assert.equal(notices, ['claimed', 'released', 'failed', 'failed', 'settled', 'recovered']);
   assert.is(later.length, 0, 'nothing is left to do');
 });
 

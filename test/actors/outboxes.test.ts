@@ -11,7 +11,6 @@ const claim = (senders: readonly number[]): Claim => ({
   turn: 0,
   read: {},
   sent: {},
-  deadlines: [],
   waits: [],
   senders,
 });

@@ -191,6 +191,7 @@ test('clients that were attached when the process ended are presumed so by the n
   await first.close(1_000);
   const second = await startRing(directory);
   assert.equal(second.presumedAttached(), [{ session_id, client_id }]);
+  assert.equal(second.presumedAttached(), [], 'they are handed over once');
   await second.close(1_000);
   await remove();
 });

@@ -8,7 +8,7 @@ const test = suite('timers');
 const key = fc.constantFrom('a', 'b', 'c', 'd');
 const step = fc.oneof(
   fc.record({ type: fc.constant('set' as const), key, at: fc.option(fc.nat({ max: 50 })) }),
-  fc.record({ type: fc.constant('due' as const), now: fc.nat({ max: 60 }) }),
+  fc.record({ type: fc.constant('due' as const), now: fc.nat({ max: 60 }), limit: fc.integer({ min: 1, max: 5 }) }),
 );
 
 test('each deadline fires once, not early, the latest setting counts', () => {
@@ -25,11 +25,17 @@ test('each deadline fires once, not early, the latest setting counts', () => {
           const expected = [...model]
             .filter(([, at]) => at <= each.now)
             .toSorted(([a, atA], [b, atB]) => atA - atB || (a < b ? -1 : 1))
-            .map(([name]) => name);
-          assert.equal(timers.due(each.now), expected);
+            .map(([name]) => name)
+            .slice(0, each.limit);
+          assert.equal(timers.due(each.now, each.limit), expected);
           for (const name of expected) model.delete(name);
         }
         assert.is(timers.next(), model.size === 0 ? null : Math.min(...model.values()));
+        assert.is(timers.count(), model.size);
+        assert.equal(
+          timers.list(),
+          [...model].toSorted(([a, atA], [b, atB]) => atA - atB || (a < b ? -1 : 1)),
+        );
       }
     }),
   );

@@ -49,6 +49,9 @@ const CUT_MS: Bound = { kind: 'most', value: 100, each: true };
 export const BOUNDS: Readonly<Record<string, Bound>> = {
   'gate: share of the full path over HTTP': { kind: 'most', value: 5 },
   'authority: limited clients over the root key': { kind: 'least', value: 0.95 },
+  'ready: after kill -9, max': { kind: 'most', value: 2_000, each: true },
+  'sleep: RSS idle': { kind: 'most', value: 1_500 },
+  'sleep: accept, asleep, p99': { kind: 'most', value: 10 },
   'revoke: MQTT, max': CUT_MS,
   'revoke: SSE, max': CUT_MS,
   'revoke: long-poll, max': CUT_MS,

@@ -21,6 +21,7 @@ const CONTENDERS = [
   'fdatasync',
   'bullmq',
   'ready',
+  'sleep',
 ] as const;
 const ROUND_LIMIT_MS = 240_000;
 

@@ -3,17 +3,33 @@ import { createWorkspace, type Json, type ServerProcess, type Workspace } from '
 
 const commandFile = (name: string): string => fileURLToPath(new URL(`./commands/${name}.ts`, import.meta.url));
 
-/** A server in a process of its own, with these of the benchmark's commands; it ends with the workspace. */
-export const serve = async (
-  commands: readonly string[],
-  settings: object,
-): Promise<{ readonly workspace: Workspace; readonly server: ServerProcess }> => {
+export interface Served {
+  readonly workspace: Workspace;
+  readonly server: ServerProcess;
+  /** From the start of its process to the first 200 of `/readyz`. */
+  readonly ms: number;
+  /** Starts a server on the same data, after the end of the last. */
+  again(): Promise<Pick<Served, 'server' | 'ms'>>;
+}
+
+/**
+ * A server in a process of its own, with these of the benchmark's commands; it ends with the workspace, or after
+ * `lifeMs`.
+ */
+export const serve = async (commands: readonly string[], settings: object, lifeMs?: number): Promise<Served> => {
   const workspace = createWorkspace();
   const config = workspace.config({ commands: commands.map(commandFile), ...settings });
-  return { workspace, server: await workspace.serve({ config, env: { ARBOR_LOG_LEVEL: 'silent' } }) };
+  const env = { ARBOR_LOG_LEVEL: 'silent' };
+  const again: Served['again'] = async () => {
+    const started = performance.now();
+    const server = await workspace.serve({ config, env, ...(lifeMs === undefined ? {} : { lifeMs }) });
+    await asked(server, 'GET', '/readyz');
+    return { server, ms: performance.now() - started };
+  };
+  return { workspace, ...(await again()), again };
 };
 
-/** The answer's body, where it is as asked. */
+/** The answer's body; throws where it was refused. */
 export const asked = async (server: ServerProcess, ...call: Parameters<ServerProcess['call']>): Promise<Json> => {
   const { status, body, text } = await server.call(...call);
   if (status >= 300) throw new Error(`${call[0]} ${call[1]}: ${text}`);

@@ -1,6 +1,6 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { type Journal, REMEMBERED_LIMIT, StoreFailedError } from '../../actors/journal.ts';
+import { type Deadline, type Journal, REMEMBERED_LIMIT, StoreFailedError } from '../../actors/journal.ts';
 import {
   allEvents,
   applyAll,
@@ -49,7 +49,7 @@ export const journalContract = (name: string, createPlace: () => Promise<Journal
     'a first claim starts at epoch 1 with nothing',
     withPlace(async (journal) => {
       const claims = await journal.claim([3, 1]);
-      const empty = { turn: 0, read: {}, sent: {}, deadlines: [], waits: [], senders: [] };
+      const empty = { turn: 0, read: {}, sent: {}, waits: [], senders: [] };
       assert.equal(claims, [
         { shard: 3, epoch: 1, ...empty },
         { shard: 1, epoch: 1, ...empty },
@@ -113,7 +113,7 @@ export const journalContract = (name: string, createPlace: () => Promise<Journal
     'an empty group is committed and is nothing',
     withPlace(async (journal) => {
       assert.equal(await journal.commit([]), []);
-      assert.is(await journal.apply(), false);
+      assert.is(await journal.apply(), 0);
     }),
   );
 
@@ -141,7 +141,6 @@ export const journalContract = (name: string, createPlace: () => Promise<Journal
           turn: 1,
           read: { main: 7, 2: 3 },
           sent: { 2: 1 },
-          deadlines: [],
           waits: [],
           senders: [],
         });
@@ -196,29 +195,73 @@ export const journalContract = (name: string, createPlace: () => Promise<Journal
   );
 
   test(
-    'a claim lists deadlines and waits of what is alive on that shard',
+    'a claim lists what is waited for by what is alive on that shard',
     withPlace(async (journal) => {
       const [a, b] = [await createWriter(journal, 1), await createWriter(journal, 2)];
       await a.commit({
         actors: [
           { key: executionKey(1, 1), deadline: 2000 },
           { key: executionKey(1, 2), deadline: 1000, waits: 'run 1' },
-          { key: executionKey(1, 3), deadline: 500 },
+          { key: executionKey(1, 3), waits: 'x' },
           { key: executionKey(1, 4), waits: 'place' },
-          { key: executionKey(1, 5) },
+          { key: executionKey(1, 5), waits: 'x' },
         ],
       });
-      await b.commit({ actors: [{ key: executionKey(2, 6), deadline: 1 }] });
-      await a.commit({ actors: [{ key: executionKey(1, 3), deadline: 500, waits: 'x', done: true }] });
+      await b.commit({ actors: [{ key: executionKey(2, 6), waits: 'x' }] });
+      await a.commit({ actors: [{ key: executionKey(1, 3), waits: 'x', done: true }, { key: executionKey(1, 5) }] });
       const { claim } = await createWriter(journal, 1);
-      assert.equal(claim.deadlines, [
-        [executionKey(1, 2), 1000],
-        [executionKey(1, 1), 2000],
-      ]);
       assert.equal(Object.fromEntries(claim.waits), {
         [executionKey(1, 2)]: 'run 1',
         [executionKey(1, 4)]: 'place',
       });
+    }),
+  );
+
+  test(
+    'the deadlines of a shard are read page by page, in order of time and key, as of the last commit',
+    withPlace(async (journal) => {
+      const [a, b] = [await createWriter(journal, 1), await createWriter(journal, 2)];
+      const [first, second, third] = [executionKey(1, 1), sessionKey(1), executionKey(2, 3)] as const;
+      await a.commit({
+        actors: [
+          { key: third, deadline: 1000 },
+          { key: second, deadline: 1000 },
+          { key: first, deadline: 1000 },
+          { key: executionKey(1, 4), deadline: 500 },
+          { key: executionKey(1, 5), deadline: 700, done: true },
+          { key: executionKey(1, 6) },
+          { key: executionKey(1, 7), deadline: 3000 },
+        ],
+      });
+      await b.commit({ actors: [{ key: executionKey(3, 8), deadline: 600 }] });
+      const page = (after: Deadline, until: number, limit: number) => journal.deadlines(1, { after, until, limit });
+      assert.equal(await page(['', -1], 2000, 2), [
+        [executionKey(1, 4), 500],
+        [first, 1000],
+      ]);
+      await applyAll(journal);
+      assert.equal(await page([first, 1000], 2000, 2), [
+        [second, 1000],
+        [third, 1000],
+      ]);
+      assert.equal(await page([third, 1000], 2000, 2), []);
+      assert.equal(await page([third, 1000], 3000, 2), [[executionKey(1, 7), 3000]]);
+      assert.equal(await page(['\uffff', 1000], 3000, 2), [[executionKey(1, 7), 3000]], 'behind every key of a time');
+      assert.equal(await page(['', 1000], 999, 2), []);
+      await a.commit({
+        actors: [
+          { key: first, deadline: 2500 },
+          { key: second },
+          { key: third, deadline: 1000, done: true },
+          { key: executionKey(1, 6), deadline: 900 },
+        ],
+      });
+      assert.equal(await page(['', 500], 2500, 10), [
+        [executionKey(1, 4), 500],
+        [executionKey(1, 6), 900],
+        [first, 2500],
+      ]);
+      assert.equal(await journal.deadlines(3, { after: ['', -1], until: 9000, limit: 10 }), []);
     }),
   );
 
@@ -334,6 +377,7 @@ export const journalContract = (name: string, createPlace: () => Promise<Journal
         () => journal.commit([]),
         () => journal.claim([1]),
         () => journal.load(sessionId(1)),
+        () => journal.deadlines(1, { after: ['', -1], until: 1, limit: 1 }),
         () => journal.outbox(1, 2, 0, 1),
         () => journal.apply(),
         () => journal.reads.actor(sessionKey(1)),

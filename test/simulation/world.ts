@@ -36,6 +36,8 @@ export interface World {
   /** Events that were let out, by session and `seq`. */
   readonly released: Map<string, string>;
   events(session: string): Promise<readonly string[]>;
+  /** The deadline that an actor has on the disk. */
+  deadline(key: string): Promise<unknown>;
 }
 
 export const createWorld = (workers: number): World => {
@@ -66,7 +68,8 @@ export const createWorld = (workers: number): World => {
     const hosts: (ShardHost | null)[] = [];
     const toWorker: Channel[] = [];
     const notices = channel();
-    const wakes: { at: number; task: () => void; host: ShardHost }[] = [];
+    /** What each host asked to be woken for last. */
+    const wakes = new Map<number, { at: number; task: () => void }>();
     const loop: JournalLoop = createJournalLoop({
       journal,
       stopwatch: () => 0,
@@ -120,7 +123,14 @@ export const createWorld = (workers: number): World => {
       const alive = (): boolean => hosts[worker] === host;
       const host: ShardHost = createShardHost({
         catalogue,
-        limits: { ...SHARD_LIMITS, turnInputs: 3, residentSessions: 2, maxRestarts: 1_000 },
+        limits: {
+          ...SHARD_LIMITS,
+          turnInputs: 3,
+          residentSessions: 2,
+          maxRestarts: 1_000,
+          horizonMs: 1_500,
+          deadlineWindow: 2,
+        },
         clock: () => now,
         stopwatch: () => 0,
         sources: { random: () => 0.5, newEventId: () => `evt_${(ids += 1)}` },
@@ -137,12 +147,13 @@ export const createWorld = (workers: number): World => {
             else outboxes.resend(Number(output.sender), output.shard);
           }),
         wakeAt: (at, task) => {
-          wakes.push({ at, task, host });
+          if (alive()) wakes.set(worker, { at, task });
         },
         retry: (task) => void toMain.push(task),
         taking: () => {},
       });
       hosts[worker] = host;
+      wakes.delete(worker);
       host.own(Array.from({ length: SHARDS }, (_, shard) => shard).filter((shard) => shard % workers === worker));
     };
     for (let worker = 0; worker < workers; worker++) hire(worker);
@@ -182,12 +193,17 @@ export const createWorld = (workers: number): World => {
     },
     advance: (ms) => {
       now += ms;
-      for (const wake of boot.wakes.splice(0)) if (wake.at <= now) wake.task();
+      for (const [worker, { at, task }] of [...boot.wakes]) {
+        if (at > now) continue;
+        boot.wakes.delete(worker);
+        task();
+      }
     },
     settle: async () => {
       failing = 0;
       for (let choice = 0; await step(choice); choice++);
     },
+    deadline: async (key) => (await boot.journal.reads.actor(key))?.context['deadline'] ?? null,
     events: async (session) => (await boot.journal.reads.events(session as never, { after: 0, limit: 1_000 })).events,
   };
 };

@@ -95,7 +95,7 @@ export const createTestSystem = (bus: Bus = createMemoryBus()): TestSystem => {
 
   const step = (envelope: Envelope): void => {
     const shardIndex = shardOf(envelope.to.session);
-    const shard = shards.get(shardIndex) ?? createShard(shardIndex);
+    const shard = shards.get(shardIndex) ?? createShard(shardIndex, SHARD_LIMITS);
     shards.set(shardIndex, shard);
     const { turn } = taker.take(shard, [
       // As it would look after its way over the bus.

@@ -34,7 +34,7 @@ const told = (what: string) =>
     type: 'event',
     event: 'execution_output',
     subject: 'counter',
-    data: { what, count: context.count, at: event.at },
+    data: { what, count: context.count, at: event.at, due: context.deadline },
   }));
 const passedOn = say(({ event }) => {
   if (event.type !== 'pass' || event.hops === 0)
@@ -61,7 +61,7 @@ const counter = setup({ types: {} as { context: Context; events: Incoming; emitt
             answered,
           ] as never,
         },
-        deadline: { actions: [assign({ deadline: null }), counted, told('woken')] as never },
+        deadline: { actions: [counted, told('woken'), assign({ deadline: null })] as never },
         throw: {
           actions: [
             counted,

@@ -63,6 +63,8 @@ interface ServeOptions {
   readonly mqtt?: string;
   readonly config?: string;
   readonly env?: Readonly<Record<string, string>>;
+  /** When the process is ended whatever becomes of the test; default 280,000 ms. */
+  readonly lifeMs?: number;
 }
 
 /** A directory of its own and the processes in it; both are gone when it is disposed of, or with the test's process. */
@@ -73,7 +75,7 @@ export interface Workspace extends AsyncDisposable {
   /** Writes a configuration; `commands` are names in `test/support/commands`. */
   config(settings: { readonly commands?: readonly string[]; readonly [field: string]: unknown }): string;
   /** Starts the command line; `args` are all of its words. */
-  arbor(args: readonly string[], env?: Readonly<Record<string, string>>): Arbor;
+  arbor(args: readonly string[], env?: Readonly<Record<string, string>>, lifeMs?: number): Arbor;
   /** Starts a server on free ports and waits until it is ready. */
   serve(options?: ServeOptions): Promise<ServerProcess>;
 }
@@ -94,12 +96,17 @@ process.once('exit', () => {
 });
 
 /** Runs the command line on the same Node, with an environment that holds nothing of this one's. */
-const spawnArbor = (args: readonly string[], cwd: string, env: Readonly<Record<string, string>>): Arbor => {
+const spawnArbor = (
+  args: readonly string[],
+  cwd: string,
+  env: Readonly<Record<string, string>>,
+  lifeMs: number,
+): Arbor => {
   const child = spawn(process.execPath, [MAIN, ...args], {
     cwd,
     env: { PATH: process.env['PATH'], HOME: cwd, ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
-    timeout: LIFE_MS,
+    timeout: lifeMs,
     killSignal: 'SIGKILL',
   });
   living.add(child);
@@ -223,8 +230,8 @@ export const createWorkspace = (): Workspace => {
     writeFileSync(path, text);
     return path;
   };
-  const arbor: Workspace['arbor'] = (args, env = {}) => {
-    const process = spawnArbor(args, directory, env);
+  const arbor: Workspace['arbor'] = (args, env = {}, lifeMs = LIFE_MS) => {
+    const process = spawnArbor(args, directory, env, lifeMs);
     started.push(process);
     return process;
   };
@@ -239,7 +246,15 @@ export const createWorkspace = (): Workspace => {
       );
     },
     arbor,
-    serve: async ({ data = join(directory, 'data'), http = '127.0.0.1:0', mqtt = '127.0.0.1:0', config, env } = {}) => {
+    serve: async (options = {}) => {
+      const {
+        data = join(directory, 'data'),
+        http = '127.0.0.1:0',
+        mqtt = '127.0.0.1:0',
+        config,
+        env,
+        lifeMs,
+      } = options;
       const flags = [
         '--data',
         data,
@@ -249,7 +264,7 @@ export const createWorkspace = (): Workspace => {
         mqtt,
         ...(config === undefined ? [] : ['--config', config]),
       ];
-      const process = arbor(['serve', ...flags], env);
+      const process = arbor(['serve', ...flags], env, lifeMs);
       await process.said('arbor is ready');
       return serverOf(process, data);
     },

@@ -1,25 +1,48 @@
-import { spawn } from 'node:child_process';
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
-import { print } from '../summary.ts';
+import { ROOMY_GRANTS } from '../grants.ts';
+import { createSessions } from '../load.ts';
+import { asked, serve } from '../serve.ts';
+import { print, quantile, saturate } from '../summary.ts';
 
-/** From the start of the process on an empty directory to the line that says it is ready. */
-const directory = await mkdtemp(join(tmpdir(), 'arbor-bench-'));
-const cli = fileURLToPath(new URL('../../../src/cli/main.ts', import.meta.url));
-const started = performance.now();
-const server = spawn(
-  process.execPath,
-  [cli, 'serve', '--data', join(directory, 'data'), '--http', '127.0.0.1:0', '--mqtt', '127.0.0.1:0'],
-  { stdio: ['ignore', 'pipe', 'inherit'], cwd: directory, env: { ...process.env, ARBOR_LOG_LEVEL: 'silent' } },
-);
-const ready = await new Promise<number>((resolve) => {
-  server.stdout.on('data', (chunk: Buffer) => {
-    if (chunk.toString().includes('http://')) resolve(performance.now() - started);
-  });
+/**
+ * From the start of the process to the first 200 of `/readyz`: on an empty directory, and after `kill -9` with 10,000
+ * live sessions, each with a client that was attached, and a part of them with an execution that runs or is queued.
+ */
+const SESSIONS = 10_000;
+const WITH_EXECUTION = 500;
+const IN_FLIGHT = 64;
+const RESTARTS = 5;
+
+const { workspace, server: first, again, ms: coldMs } = await serve(['hold'], { policy: ROOMY_GRANTS });
+const { sessions } = await createSessions(first, SESSIONS);
+let next = 0;
+await saturate(sessions.length, IN_FLIGHT, async () => {
+  const index = next++;
+  const [id, token] = sessions[index] as (typeof sessions)[number];
+  // A request with its token attaches the client for the grace time.
+  if (index >= WITH_EXECUTION) await asked(first, 'GET', `/v1/sessions/${id}/commands`, { token });
+  else await first.execute(id, { command: 'hold', args: {} }, 'respond-async', token);
 });
-print({ 'cold start ms': ready });
-server.kill('SIGKILL');
-await rm(directory, { recursive: true, force: true });
+
+const times: number[] = [];
+let server = first;
+for (let n = 0; n < RESTARTS; n++) {
+  await server.kill();
+  const restarted = await again();
+  ({ server } = restarted);
+  times.push(restarted.ms);
+}
+const { text } = await server.call('GET', '/metrics');
+const figure = (name: string): number => Number(new RegExp(`^${name} (\\S+)$`, 'm').exec(text)?.[1]);
+print({
+  'cold start ms': coldMs,
+  'after kill -9, p50 ms': quantile(times, 0.5),
+  'after kill -9, max ms': Math.max(...times),
+  'live sessions n': sessions.length,
+  'clients presumed attached n': figure('arbor_present_clients'),
+  'executions under way n': ['queued', 'reserved', 'running'].reduce(
+    (sum, state) => sum + (figure(`arbor_executions\\{state="${state}"\\}`) || 0),
+    0,
+  ),
+});
+await workspace[Symbol.asyncDispose]();
 process.exit(0);
