@@ -2,11 +2,12 @@ import { addressOf } from '../machines/address.ts';
 import { type Claim, type Journal, StoreFailedError } from './journal.ts';
 import { judge } from './journal-verdicts.ts';
 import { applyTurn, compare, createMemoryDisk, type MemoryDisk, recordAudit } from './memory-disk.ts';
+import { pruneDisk } from './memory-prune.ts';
 import { memoryReads } from './memory-reads.ts';
 import { decodeTurns } from './turn-record.ts';
 
 /** A write that a simulation may let fail. */
-export type MemoryWrite = 'claim' | 'commit' | 'note' | 'keys';
+export type MemoryWrite = 'claim' | 'commit' | 'note' | 'keys' | 'prune';
 
 export interface MemoryJournalOptions {
   /** Default a new, empty one. */
@@ -56,7 +57,8 @@ export const createMemoryJournal = (options: MemoryJournalOptions = {}): Journal
         .toSorted((a, b) => compare(a.key, b.key))
         .map(({ key, version, state, done, context }) => ({ key, version, state, done, context }));
       const known = disk.sessions.get(session);
-      return { session, seq: known?.events.length ?? 0, actors, remembered: newest(known?.remembered ?? []) };
+      const seq = known === undefined ? 0 : known.forgotten + known.events.length;
+      return { session, seq, actors, remembered: newest(known?.remembered ?? []) };
     },
     outbox: async (from, to, after, limit) => {
       checkOpen();
@@ -76,6 +78,10 @@ export const createMemoryJournal = (options: MemoryJournalOptions = {}): Journal
     apply: async () => {
       checkOpen();
       return false;
+    },
+    prune: async (limits) => {
+      checkWrite('prune');
+      return pruneDisk(disk, limits);
     },
     reads: memoryReads(disk, checkOpen),
     keys: {
@@ -122,7 +128,9 @@ const claim = (disk: MemoryDisk, shard: number): Claim => {
 };
 
 /** An answer given anew counts as new. */
-const newest = (answers: readonly (readonly [key: string, json: string])[]): [key: string, json: string][] => {
+const newest = (
+  answers: readonly (readonly [key: string, json: string, ...unknown[]])[],
+): [key: string, json: string][] => {
   const last = new Map<string, string>();
   for (const [key, json] of answers) {
     last.delete(key);

@@ -1,3 +1,5 @@
+import type { PrunedCounts } from './journal.ts';
+
 /** What the runtime tells whoever measures and logs it. None of it steers anything. */
 export interface Observer {
   /** A turn was committed: how long its shard took, and for how many inputs. */
@@ -12,6 +14,8 @@ export interface Observer {
   resident(worker: number, sessions: number, actors: number): void;
   /** The store began or ceased to take writes. */
   store(state: 'failed' | 'recovered', detail: string): void;
+  /** What was too old was removed. */
+  pruned(counts: PrunedCounts): void;
   /** Something went wrong that nobody waits for. */
   error(what: string, error: unknown): void;
 }
@@ -23,5 +27,6 @@ export const SILENT: Observer = {
   failed: () => {},
   resident: () => {},
   store: () => {},
+  pruned: () => {},
   error: () => {},
 };

@@ -49,6 +49,7 @@ export interface Ring extends System {
   readonly keys: KeyStore;
   /** Records in the audit what no actor decides. */
   readonly note: Journal['note'];
+  readonly prune: Journal['prune'];
 }
 
 /** An envelope as those see it who watch; null where nothing in it is to be masked (contract, promise 17). */
@@ -286,6 +287,7 @@ export const createRing = async (options: RingOptions): Promise<Ring> => {
     agents,
     keys: journal.keys,
     note: journal.note,
+    prune: journal.prune,
     newId,
     now: clock,
     ask: (envelope, deadlineMs = DEFAULT_ASK_MS) => {

@@ -58,6 +58,12 @@ export const createObserver = (register: Registry, log: Log): Observer => {
   });
   const writable = new Gauge({ name: 'arbor_store_writable', help: '1 while the store takes writes', registers });
   writable.set(1);
+  const removed = new Counter({
+    name: 'arbor_pruned_total',
+    help: 'What retention has removed',
+    labelNames: ['what'],
+    registers,
+  });
   return {
     turn: (tookMs, count) => {
       turn.observe(tookMs / 1_000);
@@ -84,6 +90,9 @@ export const createObserver = (register: Registry, log: Log): Observer => {
       writable.set(state === 'recovered' ? 1 : 0);
       if (state === 'failed') log.error({ detail }, 'the store takes no writes');
       else log.info('the store takes writes again');
+    },
+    pruned: (counts) => {
+      for (const [what, count] of Object.entries(counts)) removed.inc({ what }, count);
     },
     error: (what, error) => log.error({ err: error }, what),
   };

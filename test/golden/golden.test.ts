@@ -105,10 +105,10 @@ for (const { name } of golden) {
     assert.equal([repeated.status, repeated.body.execution_id], [200, repeat.execution_id]);
     const { client_token: token } = expected.client;
     assert.is((await server.call('GET', `/v1/sessions/${open}`, { token })).status, 200);
-    const join_ = (share: string) =>
+    const joinBy = (share: string) =>
       server.call('POST', '/v1/join', { token: null, body: { token: share, client: { type: 'web' } } });
-    assert.is((await join_(expected.share.token)).status, 201);
-    assert.is((await join_(expected.revoked_share_token)).status, 401);
+    assert.is((await joinBy(expected.share.token)).status, 201);
+    assert.is((await joinBy(expected.revoked_share_token)).status, 401);
     assert.is((await server.call('GET', '/v1/sessions', { token: keys.revoked })).status, 401);
 
     for (const session of sessions.filter(({ status }) => ['active', 'suspended'].includes(status))) {
