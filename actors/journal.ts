@@ -103,7 +103,7 @@ export interface OutMessage {
 /** All times in ms since the epoch. */
 export interface PruneLimits {
   /**
-   * Sessions that had ended by then go with all that is theirs; of the others their ended actors, their events and their
+   * Sessions that had ended by then, and of which nothing newer is known, go with all that is theirs; of the others their ended actors, their events and their
    * remembered answers from then and before.
    */
   readonly before: number;

@@ -17,7 +17,7 @@ export const pruneDisk = (disk: MemoryDisk, { before, auditBefore, unlinked = []
     actors
       .filter((actor) => isOwn(actor) && isOld(actor))
       .map(sessionOf)
-      .filter((session) => !alive.has(session)),
+      .filter((session) => !alive.has(session) && (disk.sessions.get(session)?.until ?? 0) <= before),
   );
   for (const actor of actors) {
     if (!gone.has(sessionOf(actor)) && (!isOld(actor) || isOwn(actor))) continue;

@@ -40,14 +40,16 @@ export const memoryReads = (disk: MemoryDisk, checkOpen: () => void): Reads => {
     events: async (session: SessionId, { after, limit, types }) => {
       checkOpen();
       const { events: log, forgotten } = disk.sessions.get(session) ?? { events: [], forgotten: 0 };
+      const last = forgotten + log.length;
       const page = createPageBuilder(after, limit);
       for (const [index, { type, json }] of log.entries()) {
         const seq = forgotten + index + 1;
         if (seq <= after) continue;
         if (types !== undefined && !types.includes(type)) page.pass(seq);
-        else if (!page.add(seq, json)) break;
+        else if (!page.add(seq, json)) return page.finish(forgotten + 1, last);
       }
-      return page.finish(forgotten + 1, forgotten + log.length);
+      page.pass(last);
+      return page.finish(forgotten + 1, last);
     },
     auditRecords: async ({ after, limit }) => {
       checkOpen();

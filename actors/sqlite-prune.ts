@@ -46,9 +46,10 @@ export const createPruner = (db: DatabaseSync, auditKey: Uint8Array): Pruner => 
     SELECT execution FROM unlinking WHERE NOT EXISTS (SELECT 1 FROM actors WHERE actors.id = execution) LIMIT ${UNLINK}`);
   const ended = db.prepare(`
     SELECT session, kind, id FROM actors AS it
-    WHERE ended <= ? AND NOT (kind = 'session' AND EXISTS (
-      SELECT 1 FROM actors AS other WHERE other.session = it.session AND other.done = 0))
-    ORDER BY ended LIMIT ?`);
+    WHERE ended <= ?1 AND (kind <> 'session'
+      OR NOT EXISTS (SELECT 1 FROM sessions WHERE sessions.session = it.session AND until > ?1)
+      AND NOT EXISTS (SELECT 1 FROM actors AS other WHERE other.session = it.session AND other.done = 0))
+    ORDER BY ended LIMIT ?2`);
   const dropActor = db.prepare('DELETE FROM actors WHERE session = ? AND kind = ? AND id = ?');
   const dropAliases = db.prepare('DELETE FROM aliases WHERE session = ? AND kind = ? AND id = ?');
   const leave = db.prepare('INSERT OR IGNORE INTO leaving VALUES (?)');
@@ -57,7 +58,7 @@ export const createPruner = (db: DatabaseSync, auditKey: Uint8Array): Pruner => 
   const dropSession = db.prepare('DELETE FROM sessions WHERE session = ?');
   // Answers to those who came too late for a session that is gone.
   const dropGhost = db.prepare(`
-    DELETE FROM sessions WHERE session = ?1 AND NOT EXISTS (SELECT 1 FROM actors WHERE session = ?1)`);
+    DELETE FROM sessions WHERE session = ?1 AND seq = 0 AND NOT EXISTS (SELECT 1 FROM actors WHERE session = ?1)`);
   const members = db.prepare('SELECT session, kind, id FROM actors WHERE session = ? LIMIT ?');
   const size = 'octet_length(text) AS size';
   const eventsOf = db.prepare(

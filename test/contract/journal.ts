@@ -12,6 +12,7 @@ import {
   turnText,
 } from './journal-turns.ts';
 import { journalAuditContract } from './journal-audit.ts';
+import { journalPruneContract } from './journal-prune.ts';
 import { journalReadsContract } from './journal-reads.ts';
 
 /** One place where a journal's data lives. */
@@ -298,6 +299,7 @@ export const journalContract = (name: string, createPlace: () => Promise<Journal
 
   journalReadsContract(test, withPlace);
   journalAuditContract(test, withPlace);
+  journalPruneContract(test, withPlace);
 
   test(
     'keys are kept',
@@ -336,6 +338,7 @@ export const journalContract = (name: string, createPlace: () => Promise<Journal
         () => journal.load(sessionId(1)),
         () => journal.outbox(1, 2, 0, 1),
         () => journal.apply(),
+        () => journal.prune({ before: 0, auditBefore: 0 }),
         () => journal.reads.actor(sessionKey(1)),
         () => journal.reads.events(sessionId(1), { after: 0, limit: 1 }),
         () => journal.reads.alias('a'),
