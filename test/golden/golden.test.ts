@@ -4,7 +4,9 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import { createSqliteJournal } from '../../actors/journal-sqlite.ts';
 import { isTerminalEvent } from '../../machines/event.ts';
+import { pruneAll } from '../contract/journal-prune.ts';
 import { clockAhead } from '../support/shifted-clock.ts';
 import { createWorkspace, eventually, type Json, type ServerProcess, type Workspace } from '../support/server.ts';
 import { digestOf, eventsOf, listOf, type Expected, type ExpectedSession } from './expected.ts';
@@ -121,6 +123,31 @@ for (const { name } of golden) {
     const { records } = await checkAudit(server, audit.head);
     assert.ok(records > audit.records, 'the chain goes on');
     assert.is(await server.stop(), 0);
+  });
+
+  test(`${name}: its times are known, so that it goes when it is old and not before`, async () => {
+    await using space = createWorkspace();
+    const directory = join(space.directory, 'data');
+    unpack(join(import.meta.dirname, name, 'data.json'), directory);
+    const made = Date.parse(expected.made_at);
+    const journal = await createSqliteJournal({ directory });
+    const early = { before: made - 60 * MINUTE_MS, auditBefore: made - 60 * MINUTE_MS };
+    assert.equal((await pruneAll(journal, early)).counts, { sessions: 0, actors: 0, events: 0, records: 0 });
+    const { counts, unlinked } = await pruneAll(journal, { before: made, auditBefore: made });
+    const over = sessions.filter(({ status }) => ['closed', 'expired'].includes(status));
+    assert.is(counts.sessions, over.length);
+    assert.is(counts.records, audit.records);
+    const executions = sessions.flatMap((session) => session.executions.map(({ execution_id }) => execution_id));
+    assert.equal(unlinked, executions.filter((id) => !unfinished.has(id)).toSorted());
+    for (const session of sessions) {
+      const { seq, actors } = await journal.load(session.session_id as never);
+      const { first } = await journal.reads.events(session.session_id as never, { after: 0, limit: 1 });
+      assert.equal([seq, first], over.includes(session) ? [0, 1] : [session.seq, session.seq + 1]);
+      assert.is(actors.length > 0, !over.includes(session));
+    }
+    const [n, mac] = audit.head.split(':');
+    assert.is((await journal.reads.verifyAudit({ n: Number(n), mac: mac as string })).valid, true);
+    await journal.close();
   });
 }
 
