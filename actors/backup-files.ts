@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { createReadStream, createWriteStream, mkdirSync, readdirSync } from 'node:fs';
+import { open } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import type { BackupFile } from './backup-manifest.ts';
@@ -26,9 +27,10 @@ const meter = () => {
 
 /** Copies a file, for its owner alone, synced; makes the directories above it. Answers what was copied. */
 export const copyFile = async (from: string, to: string): Promise<Content> => {
+  const source = await open(from, 'r');
   mkdirSync(dirname(to), { recursive: true, mode: 0o700 });
   const { pass, content } = meter();
-  await pipeline(createReadStream(from), pass, createWriteStream(to, { flags: 'wx', mode: 0o600, flush: true }));
+  await pipeline(source.createReadStream(), pass, createWriteStream(to, { flags: 'wx', mode: 0o600, flush: true }));
   return content();
 };
 

@@ -47,6 +47,11 @@ export const restore = async ({ backup, directory, force, now }: RestoreOptions)
       else if (existsSync(place)) rmdirSync(place);
       renameSync(aside, place);
       syncDirectory(dirname(place));
+      if (movedTo !== null) {
+        lock?.release();
+        // SQLite looks for it where it was.
+        rmSync(join(movedTo, 'journal.lock-journal'), { force: true });
+      }
       return { manifest, movedTo };
     } catch (error) {
       rmSync(aside, { recursive: true, force: true });
