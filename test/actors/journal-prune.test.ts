@@ -3,7 +3,7 @@ import path from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import type { Journal } from '../../actors/journal.ts';
+import { type Journal, StoreFailedError } from '../../actors/journal.ts';
 import { createSqliteJournal } from '../../actors/journal-sqlite.ts';
 import type { AuditHead, AuditVerdict } from '../../actors/reads.ts';
 import { createSqliteReads } from '../../actors/sqlite-reads.ts';
@@ -213,6 +213,29 @@ test(
 );
 
 test(
+  'a call that fails removes nothing and names nothing, and the journal goes on',
+  inDirectory(async (directory) =>
+    withJournal(directory, async (journal) => {
+      await largeSession(journal, 40);
+      await journal.note([auditEntry(1)]);
+      const before = rowsOf(directory);
+      const limits = { before: 1_000, auditBefore: auditEntry(1).at };
+      tamper(directory, `CREATE TRIGGER failing BEFORE DELETE ON audit BEGIN SELECT RAISE(ABORT, 'made to fail'); END`);
+      await journal.prune(limits).then(
+        () => assert.unreachable('it was made to fail'),
+        (error: unknown) => assert.instance(error, StoreFailedError),
+      );
+      assert.equal(rowsOf(directory), before);
+      assert.is((await journal.reads.verifyAudit()).records, 1);
+      tamper(directory, 'DROP TRIGGER failing');
+      await journal.note([auditEntry(2)]);
+      const { counts, unlinked } = await pruneAll(journal, limits);
+      assert.equal([counts.sessions, counts.records, unlinked.length], [1, 1, 40]);
+    }),
+  ),
+);
+
+test(
   'a session that is being removed is out of sight from the first call on',
   inDirectory(async (directory) =>
     withJournal(directory, async (journal) => {
@@ -246,6 +269,33 @@ test(
       assert.is((await pruneAll(journal, { before: 2_999 })).counts.events, 0);
       assert.is((await pruneAll(journal, { before: 3_000 })).counts.events, 2);
       assert.is((await journal.reads.events(session, { after: 0, limit: 1 })).first, 3);
+    }),
+  ),
+);
+
+test(
+  'what a single call leaves of the events is dense, also where all are of one time',
+  inDirectory(async (directory) =>
+    withJournal(directory, async (journal) => {
+      const writer = await createWriter(journal, 1);
+      const session = sessionId(1);
+      for (let seq = 1; seq <= 150; seq += 1) {
+        await writer.commit({
+          at: 1_000,
+          actors: [{ key: sessionKey(1) }],
+          events: [[session, seq, 'execution_output']],
+        });
+        await applyAll(journal);
+      }
+      for (let more = true; more; ) {
+        ({ more } = await journal.prune({ before: 1_000, auditBefore: 0 }));
+        const { first, events } = await journal.reads.events(session, { after: 0, limit: 1_000 });
+        assert.equal(
+          events.map((event) => (JSON.parse(event) as { seq: number }).seq),
+          events.map((_, index) => first + index),
+        );
+        assert.is(first + events.length, 151);
+      }
     }),
   ),
 );

@@ -125,6 +125,8 @@ export const journalPruneContract = (
         eventText(sessionId(1), 2, 'webhook_dead'),
       ]);
       await applyAll(journal);
+      // What was said after its end is not old yet.
+      assert.is((await pruneAll(journal, { before: 1_999 })).counts.sessions, 0);
       const { counts } = await pruneAll(journal, { before: 2_000 });
       assert.equal([counts.sessions, counts.actors], [1, 2]);
       assert.is((await journal.load(sessionId(1))).seq, 0);
@@ -153,8 +155,11 @@ export const journalPruneContract = (
       assert.equal(await ids(), [2, 3].map(executionId));
       assert.is(await journal.reads.alias('old'), null);
       assert.is((await journal.reads.alias('live'))?.id, executionId(2));
-      const { claim } = await createWriter(journal, 1);
-      assert.equal(claim.deadlines, [[executionKey(1, 2), 77]]);
+      const next = await createWriter(journal, 1);
+      assert.equal(next.claim.deadlines, [[executionKey(1, 2), 77]]);
+      // The name is free again.
+      await next.commit({ actors: [{ key: executionKey(1, 2), state: 'running', aliases: ['old'] }] });
+      assert.is((await journal.reads.alias('old'))?.id, executionId(2));
       // However old: it lives.
       await pruneAll(journal, { before: 9_000_000_000_000 });
       assert.equal(await ids(), [executionId(2)]);
