@@ -31,6 +31,7 @@ export interface JournalClient {
   connect(): MessagePort;
   readonly keys: KeyStore;
   readonly note: Journal['note'];
+  readonly prune: Journal['prune'];
   /** Closes the store and ends the thread; idempotent. */
   close(): Promise<void>;
 }
@@ -123,6 +124,7 @@ export const createJournalClient = async (options: JournalClientOptions): Promis
       find: (id) => call({ type: 'key', id }),
       put: async (key, entry) => void (await call({ type: 'put-key', key, ...(entry === undefined ? {} : { entry }) })),
     },
+    prune: (limits) => call({ type: 'prune', limits }),
     note: async (entries) => void (await call({ type: 'note', entries })),
     close: () => (closing ??= end()),
   };

@@ -168,6 +168,7 @@ export const createJournalLoop = ({ journal, stopwatch, notify, later }: Journal
       await journal.keys.put(key, entry);
       return null;
     },
+    prune: ({ limits }) => journal.prune(limits),
     close: async () => {
       closing = true;
       await journal.close();

@@ -2,11 +2,12 @@ import { addressOf } from '../machines/address.ts';
 import { type Claim, type Deadline, type Journal, StoreFailedError } from './journal.ts';
 import { judge } from './journal-verdicts.ts';
 import { applyTurn, compare, createMemoryDisk, type MemoryDisk, recordAudit } from './memory-disk.ts';
+import { pruneDisk } from './memory-prune.ts';
 import { memoryReads } from './memory-reads.ts';
 import { decodeTurns } from './turn-record.ts';
 
 /** A write that a simulation may let fail. */
-export type MemoryWrite = 'claim' | 'commit' | 'note' | 'keys';
+export type MemoryWrite = 'claim' | 'commit' | 'note' | 'keys' | 'prune';
 
 export interface MemoryJournalOptions {
   /** Default a new, empty one. */
@@ -73,7 +74,8 @@ export const createMemoryJournal = (options: MemoryJournalOptions = {}): Journal
         .toSorted((a, b) => compare(a.key, b.key))
         .map(({ key, version, state, done, context }) => ({ key, version, state, done, context }));
       const known = disk.sessions.get(session);
-      return { session, seq: known?.events.length ?? 0, actors, remembered: newest(known?.remembered ?? []) };
+      const seq = known === undefined ? 0 : known.forgotten + known.events.length;
+      return { session, seq, actors, remembered: newest(known?.remembered ?? []) };
     },
     outbox: async (from, to, after, limit) => {
       checkOpen();
@@ -93,6 +95,7 @@ export const createMemoryJournal = (options: MemoryJournalOptions = {}): Journal
       checkOpen();
       return 0;
     },
+    prune: async (limits) => write('prune', () => pruneDisk(disk, limits)),
     reads: memoryReads(disk, checkOpen),
     keys: {
       list: async () => {
@@ -140,7 +143,9 @@ const claim = (disk: MemoryDisk, shard: number): Claim => {
 };
 
 /** An answer given anew counts as new. */
-const newest = (answers: readonly (readonly [key: string, json: string])[]): [key: string, json: string][] => {
+const newest = (
+  answers: readonly (readonly [key: string, json: string, ...unknown[]])[],
+): [key: string, json: string][] => {
   const last = new Map<string, string>();
   for (const [key, json] of answers) {
     last.delete(key);

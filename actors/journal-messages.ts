@@ -2,7 +2,17 @@ import type { MessagePort } from 'node:worker_threads';
 import type { AuditEntry } from '../machines/audit.ts';
 import type { Answer, Effect } from '../machines/effect.ts';
 import type { FoundJournal } from './journal-sqlite.ts';
-import type { Claim, Deadline, DeadlinePage, Loaded, OutMessage, StoredKey, TurnText } from './journal.ts';
+import type {
+  Claim,
+  Deadline,
+  DeadlinePage,
+  Loaded,
+  OutMessage,
+  Pruned,
+  PruneLimits,
+  StoredKey,
+  TurnText,
+} from './journal.ts';
 
 /** What leaves with a turn once it is committed and is worth nothing after a crash (ring, rule 5). */
 export interface Release {
@@ -55,6 +65,7 @@ export type JournalCall =
   | { readonly type: 'key'; readonly id: string }
   | { readonly type: 'put-key'; readonly key: StoredKey; readonly entry?: AuditEntry }
   | { readonly type: 'note'; readonly entries: readonly AuditEntry[] }
+  | { readonly type: 'prune'; readonly limits: PruneLimits }
   | { readonly type: 'close' };
 
 /** What each call is answered with. */
@@ -66,6 +77,7 @@ export interface JournalAnswers {
   readonly key: StoredKey | null;
   readonly 'put-key': null;
   readonly note: null;
+  readonly prune: Pruned;
   readonly close: null;
 }
 

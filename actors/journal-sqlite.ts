@@ -19,6 +19,7 @@ import {
 import { createSqliteKeys } from './sqlite-keys.ts';
 import { createLoader } from './sqlite-load.ts';
 import { createLogTail } from './sqlite-log.ts';
+import { createPruner } from './sqlite-prune.ts';
 import { latestTurn } from './sqlite-schema.ts';
 import { createReserve } from './sqlite-reserve.ts';
 import { readsOver, type Settle } from './sqlite-reads.ts';
@@ -84,6 +85,7 @@ const serve = (db: DatabaseSync, directory: string, mark: SyncedMark, opened: Di
   const auditKey = openAuditKey(directory, hasAudit(db));
   const audit = createAuditLog(db, auditKey);
   const applier = createApplier(db);
+  const pruner = createPruner(db, auditKey);
   const load = createLoader(db);
   const listShards = db.prepare('SELECT shard, epoch, turn, read, sent FROM shards');
   const bumpEpoch = db.prepare(`
@@ -221,6 +223,18 @@ const serve = (db: DatabaseSync, directory: string, mark: SyncedMark, opened: Di
 
   const applyChunk = (): void => guarded(`the log of ${file} could not be applied`, () => insist(moveChunk));
 
+  /**
+   * Moves SQLite's log into the file where enough has gathered. One or the other, so that its pause and that of a chunk
+   * do not add up; in turns, since a reader may hold a checkpoint back.
+   */
+  const checkpointed = (): boolean => {
+    const wal = read(() => walState.get()) as { log: number; checkpointed: number };
+    checkpointing = !checkpointing && !suspect && wal.log - wal.checkpointed > CHECKPOINT_PAGES;
+    // A checkpoint begins with an fsync of what applying has not synced: where it fails, that is in doubt as well.
+    if (checkpointing) guarded(`the journal ${file} takes no writes`, () => attempt(() => moveLog.get()));
+    return checkpointing;
+  };
+
   const applyUpTo = (lastId: number): void => {
     while (tail.holds(lastId)) applyChunk();
   };
@@ -298,13 +312,15 @@ const serve = (db: DatabaseSync, directory: string, mark: SyncedMark, opened: Di
     },
     apply: async () => {
       checkOpen();
-      const { log, checkpointed } = read(() => walState.get()) as { log: number; checkpointed: number };
-      // One or the other, so that their pauses do not add up; in turns, since a reader may hold a checkpoint back.
-      checkpointing = !checkpointing && !suspect && log - checkpointed > CHECKPOINT_PAGES;
-      // A checkpoint begins with an fsync of what applying has not synced: where it fails, that is in doubt as well.
-      if (checkpointing) guarded(`the journal ${file} takes no writes`, () => attempt(() => moveLog.get()));
-      else applyChunk();
+      if (!checkpointed()) applyChunk();
       return tail.size;
+    },
+    prune: async (limits) => {
+      checkOpen();
+      if (checkpointed()) return { counts: { sessions: 0, actors: 0, events: 0, records: 0 }, unlink: [], more: true };
+      const isPending = (session: string): boolean => tail.lastMention(session) !== 0;
+      // Synced, unlike what `apply` does: files are removed once their rows are gone.
+      return write(() => transact(db, () => pruner.prune(limits, isPending)));
     },
     reads: readsOver(db, file, auditKey, settle),
     keys: createSqliteKeys(db, audit, { read, write }),

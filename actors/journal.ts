@@ -36,6 +36,12 @@ export interface Journal {
    * remains, in UTF-16 units of its text. The caller decides when.
    */
   apply(): Promise<number>;
+  /**
+   * Removes a bounded part of what is older than retention (contract, section 2); the caller goes on while there is
+   * `more`. It knows no clock. Nothing alive is touched, and no session that something alive belongs to is removed. Of a
+   * session's events only the head goes, so what is left stays dense. Rejects with `StoreFailedError`.
+   */
+  prune(limits: PruneLimits): Promise<Pruned>;
   readonly reads: Reads;
   readonly keys: KeyStore;
   close(): Promise<void>;
@@ -106,6 +112,40 @@ export interface OutMessage {
   readonly key: string;
   /** The envelope as JSON. */
   readonly text: string;
+}
+
+/** All times in ms since the epoch. */
+export interface PruneLimits {
+  /**
+   * Sessions that had ended by then, and of which nothing newer is known, go with all that is theirs; of the others their ended actors, their events and their
+   * remembered answers from then and before.
+   */
+  readonly before: number;
+  /** Records of the audit from then and before go, and a checkpoint takes their place. */
+  readonly auditBefore: number;
+  /** Executions named in `unlink` whose artifacts are gone since. */
+  readonly unlinked?: readonly string[];
+}
+
+/** What a pruning comes to. */
+export interface PrunedCounts {
+  readonly sessions: number;
+  /** Ended actors, sessions' own included. */
+  readonly actors: number;
+  readonly events: number;
+  /** Records of the audit. */
+  readonly records: number;
+}
+
+export interface Pruned {
+  readonly counts: PrunedCounts;
+  /**
+   * Executions that are no more, durably, and whose artifacts are to be removed. They are named again and again, also
+   * after a restart, until `unlinked` says that it is done.
+   */
+  readonly unlink: readonly string[];
+  /** False where this call has found nothing to do. */
+  readonly more: boolean;
 }
 
 /** How many answers a session remembers (ring, rule 8). */

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { chainAudit, EMPTY_CHAIN } from './audit-chain.ts';
+import { type AuditCheckpoint, chainAudit, EMPTY_CHAIN } from './audit-chain.ts';
 import { type OutMessage, REMEMBERED_LIMIT, type StoredKey } from './journal.ts';
 import type { ShardHead } from './journal-verdicts.ts';
 import type { StoredAudit } from './reads.ts';
@@ -11,6 +11,8 @@ export interface MemoryActor {
   readonly version: number;
   readonly state: string;
   readonly done: boolean;
+  /** When it ended, in ms since the epoch. */
+  readonly ended: number | null;
   readonly deadline: number | null;
   readonly waits: string | null;
   readonly label: string | null;
@@ -18,8 +20,12 @@ export interface MemoryActor {
 }
 
 interface MemorySession {
-  readonly events: { readonly type: string; readonly json: string }[];
-  readonly remembered: (readonly [key: string, json: string])[];
+  /** The newest time in it, in ms since the epoch: it never falls. */
+  until: number;
+  /** How many events were pruned; the first that is left follows them. */
+  forgotten: number;
+  events: { readonly type: string; readonly json: string; readonly until: number }[];
+  remembered: (readonly [key: string, json: string, until: number])[];
 }
 
 interface MemoryOut extends OutMessage {
@@ -38,7 +44,10 @@ export interface MemoryDisk {
   readonly sessions: Map<string, MemorySession>;
   readonly keys: Map<string, StoredKey>;
   readonly auditKey: Uint8Array;
-  readonly audit: StoredAudit[];
+  audit: StoredAudit[];
+  checkpoint: AuditCheckpoint | null;
+  /** Executions whose artifacts still have to go. */
+  readonly unlinking: Set<string>;
   outbox: MemoryOut[];
   /** The time of the latest turn. */
   latest: number;
@@ -54,46 +63,51 @@ export const createMemoryDisk = (): MemoryDisk => ({
   keys: new Map(),
   auditKey: randomBytes(32),
   audit: [],
+  checkpoint: null,
+  unlinking: new Set(),
   outbox: [],
   latest: 0,
 });
 
 /** Chains entries of the audit, as JSON, to those that are there. */
-export const recordAudit = ({ audit, auditKey }: MemoryDisk, texts: readonly string[]): void => {
-  audit.push(...chainAudit(auditKey, audit.at(-1) ?? EMPTY_CHAIN, texts));
+export const recordAudit = ({ audit, auditKey, checkpoint }: MemoryDisk, texts: readonly string[]): void => {
+  audit.push(...chainAudit(auditKey, audit.at(-1) ?? checkpoint ?? EMPTY_CHAIN, texts));
 };
 
 /** Writes a turn. Throws a `RangeError` where an event does not follow the last. */
 export const applyTurn = (disk: MemoryDisk, { head, contexts, events, out, remembered }: TurnRecord): void => {
-  const { shard } = head;
-  disk.latest = Math.max(disk.latest, head.at);
+  const { shard, at } = head;
+  disk.latest = Math.max(disk.latest, at);
   disk.read.set(shard, { ...disk.read.get(shard), ...head.read });
   disk.outbox = disk.outbox.filter(({ from, to, n }) => to !== shard || n > (head.read[from] ?? 0));
   for (const [index, snapshot] of head.snapshots.entries()) {
     const [key, version, state, done, deadline, waits, label, aliases = []] = snapshot;
     const context = contexts[index] as string;
-    disk.actors.set(key, { key, shard, version, state, done: done === 1, deadline, waits, label, context });
+    const ended = done === 1 ? at : null;
+    disk.actors.set(key, { key, shard, version, state, done: done === 1, ended, deadline, waits, label, context });
     for (const alias of aliases) if (!disk.aliases.has(alias)) disk.aliases.set(alias, key);
   }
   for (const [index, [session, seq, type]] of head.events.entries()) {
-    const log = sessionOf(disk, session).events;
-    if (seq !== log.length + 1) throw new RangeError(`${session}: event ${seq} follows event ${log.length}`);
-    log.push({ type, json: events[index] as string });
+    const known = sessionOf(disk, session, at);
+    const last = known.forgotten + known.events.length;
+    if (seq !== last + 1) throw new RangeError(`${session}: event ${seq} follows event ${last}`);
+    known.events.push({ type, json: events[index] as string, until: known.until });
   }
   for (const [index, [to, n, key]] of head.out.entries()) {
     disk.outbox.push({ from: shard, to, n, key, text: out[index] as string });
     disk.sent.set(shard, { ...disk.sent.get(shard), [to]: n });
   }
   for (const [index, [session, key]] of head.remembered.entries()) {
-    const answers = sessionOf(disk, session).remembered;
-    answers.push([key, remembered[index] as string]);
+    const { remembered: answers, until } = sessionOf(disk, session, at);
+    answers.push([key, remembered[index] as string, until]);
     if (answers.length > REMEMBERED_LIMIT) answers.shift();
   }
 };
 
-const sessionOf = (disk: MemoryDisk, session: string): MemorySession => {
+const sessionOf = (disk: MemoryDisk, session: string, at: number): MemorySession => {
   let known = disk.sessions.get(session);
-  if (known === undefined) disk.sessions.set(session, (known = { events: [], remembered: [] }));
+  if (known === undefined) disk.sessions.set(session, (known = { until: 0, forgotten: 0, events: [], remembered: [] }));
+  known.until = Math.max(known.until, at);
   return known;
 };
 

@@ -39,31 +39,34 @@ export const memoryReads = (disk: MemoryDisk, checkOpen: () => void): Reads => {
       pick(limit, after, (actor, its) => its === kind && actor.label === label),
     events: async (session: SessionId, { after, limit, types }) => {
       checkOpen();
-      const log = disk.sessions.get(session)?.events ?? [];
+      const { events: log, forgotten } = disk.sessions.get(session) ?? { events: [], forgotten: 0 };
+      const last = forgotten + log.length;
       const page = createPageBuilder(after, limit);
       for (const [index, { type, json }] of log.entries()) {
-        const seq = index + 1;
+        const seq = forgotten + index + 1;
         if (seq <= after) continue;
         if (types !== undefined && !types.includes(type)) page.pass(seq);
-        else if (!page.add(seq, json)) break;
+        else if (!page.add(seq, json)) return page.finish(forgotten + 1, last);
       }
-      return page.finish(1, log.length);
+      page.pass(last);
+      return page.finish(forgotten + 1, last);
     },
     auditRecords: async ({ after, limit }) => {
       checkOpen();
       const items: StoredAudit[] = [];
       let room = PAGE_TEXT;
-      for (const record of disk.audit.slice(after, after + pageLimit(limit))) {
+      for (const record of disk.audit.filter(({ n }) => n > after).slice(0, pageLimit(limit))) {
         if (items.length > 0 && record.text.length > room) break;
         items.push(record);
         room -= record.text.length;
       }
-      const seen = items.at(-1)?.n ?? after;
-      return { items, next: seen < disk.audit.length ? seen : null };
+      const seen = items.at(-1)?.n ?? Number.POSITIVE_INFINITY;
+      return { items, next: seen < (disk.audit.at(-1)?.n ?? 0) ? seen : null };
     },
     verifyAudit: async (head) => {
       checkOpen();
       const verifier = createAuditVerifier(disk.auditKey, head);
+      verifier.begin(disk.checkpoint);
       for (const record of disk.audit) verifier.take(record);
       return verifier.finish();
     },

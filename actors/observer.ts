@@ -1,3 +1,5 @@
+import type { PrunedCounts } from './journal.ts';
+
 /** What the runtime tells whoever measures and logs it. None of it steers anything. */
 export interface Observer {
   /** A turn was committed: how long its shard took, and for how many inputs. */
@@ -16,6 +18,8 @@ export interface Observer {
   cut(what: string): void;
   /** The wall is so many milliseconds behind the last time that was recorded: the process goes on from there. */
   clockBehind(ms: number): void;
+  /** What was too old was removed. */
+  pruned(counts: PrunedCounts): void;
   /** Something went wrong that nobody waits for. */
   error(what: string, error: unknown): void;
 }
@@ -29,5 +33,6 @@ export const SILENT: Observer = {
   store: () => {},
   cut: () => {},
   clockBehind: () => {},
+  pruned: () => {},
   error: () => {},
 };

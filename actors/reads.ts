@@ -50,6 +50,8 @@ export interface AuditVerdict {
   readonly records: number;
   /** The last record as `n:mac`; what to export, so that a tail that is cut later shows. */
   readonly head: string;
+  /** The `n` of the first record that is left; absent where none was pruned. */
+  readonly first?: number;
   /** The first `n` whose record was changed or is missing. */
   readonly firstBad?: number;
 }
@@ -71,8 +73,8 @@ export interface Reads {
   auditRecords(page: { after: number; limit: number }): Promise<AuditPage>;
   /**
    * Checks the chain of the audit from its first record to the one that was the last when it began, in small chunks: it
-   * takes as long as the audit is long and has no deadline. With `head`, which was exported once, the chain must also
-   * hold that record.
+   * takes as long as the audit is long and has no deadline. Once records were pruned it begins at their checkpoint. With
+   * `head`, which was exported once, the chain must also hold that record, where it is not pruned.
    */
   verifyAudit(head?: AuditHead): Promise<AuditVerdict>;
 }

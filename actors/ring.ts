@@ -56,6 +56,7 @@ export interface Ring extends System {
    * `close`. Idempotent.
    */
   drain(graceMs: number): Promise<void>;
+  readonly prune: Journal['prune'];
 }
 
 /** An envelope as those see it who watch; null where nothing in it is to be masked (contract, promise 17). */
@@ -315,6 +316,7 @@ export const createRing = async (options: RingOptions): Promise<Ring> => {
     agents,
     keys: journal.keys,
     note: journal.note,
+    prune: journal.prune,
     newId,
     now: () => clock(),
     ask: (envelope, deadlineMs = DEFAULT_ASK_MS) => {

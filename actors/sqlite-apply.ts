@@ -18,7 +18,7 @@ interface Chunk {
   /** When the last of its turns was taken. */
   at: number;
   readonly shards: Map<number, ShardChange>;
-  readonly actors: Map<string, { shard: number; head: SnapshotHead; context: string }>;
+  readonly actors: Map<string, { shard: number; at: number; head: SnapshotHead; context: string }>;
   readonly sessions: Map<string, SessionPack>;
   /** The key of the first actor with each alias. */
   readonly aliases: Map<string, string>;
@@ -35,9 +35,17 @@ interface ShardChange {
 
 interface SessionPack {
   first: number;
+  /** The newest time in it, in ms since the epoch. */
+  until: number;
   readonly types: string[];
   readonly events: string[];
   readonly remembered: string[];
+}
+
+interface SessionRow {
+  readonly seq: number;
+  readonly remembered: number;
+  readonly until: number;
 }
 
 /** Fills the tables from rows of the log. Runs inside the caller's transaction. */
@@ -49,17 +57,19 @@ export interface Applier {
 export const createApplier = (db: DatabaseSync): Applier => {
   const putShard = db.prepare('UPDATE shards SET turn = ?, read = ?, sent = ? WHERE shard = ?');
   const putActor = db.prepare(`
-    INSERT INTO actors (session, kind, id, shard, version, state, done, deadline, waits, label, context)
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+    INSERT INTO actors (session, kind, id, shard, version, state, done, deadline, waits, label, context, ended)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
     ON CONFLICT (session, kind, id) DO UPDATE SET shard = excluded.shard, version = excluded.version,
       state = excluded.state, done = excluded.done, deadline = excluded.deadline, waits = excluded.waits,
-      label = excluded.label, context = excluded.context`);
-  const getSession = db.prepare('SELECT seq, remembered FROM sessions WHERE session = ?');
+      label = excluded.label, context = excluded.context, ended = excluded.ended`);
+  const getSession = db.prepare('SELECT seq, remembered, until FROM sessions WHERE session = ?');
   const putSession = db.prepare(`
-    INSERT INTO sessions (session, seq, remembered) VALUES (?, ?, ?)
-    ON CONFLICT (session) DO UPDATE SET seq = excluded.seq, remembered = excluded.remembered`);
-  const addEvents = db.prepare('INSERT INTO events (session, first, last, types, text) VALUES (?, ?, ?, ?, ?)');
-  const addRemembered = db.prepare('INSERT INTO remembered (session, first, last, text) VALUES (?, ?, ?, ?)');
+    INSERT INTO sessions (session, seq, remembered, until) VALUES (?, ?, ?, ?)
+    ON CONFLICT (session) DO UPDATE SET seq = excluded.seq, remembered = excluded.remembered, until = excluded.until`);
+  const addEvents = db.prepare(
+    'INSERT INTO events (session, first, last, types, text, until) VALUES (?, ?, ?, ?, ?, ?)',
+  );
+  const addRemembered = db.prepare('INSERT INTO remembered (session, first, last, text, until) VALUES (?, ?, ?, ?, ?)');
   const dropRemembered = db.prepare('DELETE FROM remembered WHERE session = ? AND last <= ?');
   const addAlias = db.prepare('INSERT OR IGNORE INTO aliases (alias, session, kind, id) VALUES (?, ?, ?, ?)');
   const addOut = db.prepare('INSERT INTO outbox (receiver, sender, n, key, text) VALUES (?, ?, ?, ?, ?)');
@@ -69,20 +79,22 @@ export const createApplier = (db: DatabaseSync): Applier => {
   const dropOut = db.prepare('DELETE FROM outbox WHERE receiver = ? AND sender = ? AND n <= ?');
 
   const writeSession = (session: string, pack: SessionPack): void => {
-    const row = getSession.get(session) as { seq: number; remembered: number } | undefined;
+    const row = getSession.get(session) as SessionRow | undefined;
     let { seq, remembered } = row ?? { seq: 0, remembered: 0 };
+    // The wall may have been put back since.
+    const until = Math.max(pack.until, row?.until ?? 0);
     if (pack.events.length > 0) {
       if (pack.first !== seq + 1) throw new RangeError(`${session}: event ${pack.first} follows event ${seq}`);
       seq += pack.events.length;
-      addEvents.run(session, pack.first, seq, pack.types.join(' '), pack.events.join('\n'));
+      addEvents.run(session, pack.first, seq, pack.types.join(' '), pack.events.join('\n'), until);
     }
     if (pack.remembered.length > 0) {
       const first = remembered + 1;
       remembered += pack.remembered.length / 2;
-      addRemembered.run(session, first, remembered, pack.remembered.join('\n'));
+      addRemembered.run(session, first, remembered, pack.remembered.join('\n'), until);
       if (remembered > REMEMBERED_LIMIT) dropRemembered.run(session, remembered - REMEMBERED_LIMIT);
     }
-    putSession.run(session, seq, remembered);
+    putSession.run(session, seq, remembered, until);
   };
 
   return {
@@ -95,10 +107,11 @@ export const createApplier = (db: DatabaseSync): Applier => {
         putShard.run(turn, JSON.stringify(next.read), JSON.stringify(next.sent), shard);
         progress.set(shard, next);
       }
-      for (const [key, { shard, head, context }] of chunk.actors) {
+      for (const [key, { shard, at, head, context }] of chunk.actors) {
         const { session, kind, id } = addressOf(key);
         const [, version, state, done, deadline, waits, label] = head;
-        putActor.run(session, kind, id, shard, version, state, done, deadline, waits, label, context);
+        const ended = done === 1 ? at : null;
+        putActor.run(session, kind, id, shard, version, state, done, deadline, waits, label, context, ended);
       }
       for (const [alias, key] of chunk.aliases) {
         const { session, kind, id } = addressOf(key);
@@ -149,12 +162,12 @@ const collectTurn = (chunk: Chunk, { head, contexts, events, out, remembered }: 
   }
   for (const [index, snapshot] of head.snapshots.entries()) {
     const [key, , , , , , , aliases] = snapshot;
-    chunk.actors.set(key, { shard: head.shard, head: snapshot, context: contexts[index] as string });
+    chunk.actors.set(key, { shard: head.shard, at: head.at, head: snapshot, context: contexts[index] as string });
     // Of every snapshot, not of the last alone: an alias that was given once stays.
     for (const alias of aliases ?? []) if (!chunk.aliases.has(alias)) chunk.aliases.set(alias, key);
   }
   for (const [index, [session, seq, type]] of head.events.entries()) {
-    const pack = packOf(chunk, session);
+    const pack = packOf(chunk, session, head.at);
     if (pack.events.length === 0) pack.first = seq;
     if (seq !== pack.first + pack.events.length) {
       throw new RangeError(`${session}: event ${seq} follows event ${pack.first + pack.events.length - 1}`);
@@ -167,7 +180,7 @@ const collectTurn = (chunk: Chunk, { head, contexts, events, out, remembered }: 
     at(chunk.outbox, `${to} ${head.shard}`, () => []).push({ n, key, text: out[index] as string });
   }
   for (const [index, [session, key, time]] of head.remembered.entries()) {
-    packOf(chunk, session).remembered.push(JSON.stringify([key, time]), remembered[index] as string);
+    packOf(chunk, session, head.at).remembered.push(JSON.stringify([key, time]), remembered[index] as string);
   }
 };
 
@@ -183,8 +196,11 @@ const takeUpTo = (chunk: Chunk, receiver: number, sender: number, n: number): vo
     );
 };
 
-const packOf = (chunk: Chunk, session: string): SessionPack =>
-  at(chunk.sessions, session, () => ({ first: 0, types: [], events: [], remembered: [] }));
+const packOf = (chunk: Chunk, session: string, time: number): SessionPack => {
+  const pack = at(chunk.sessions, session, () => ({ first: 0, until: 0, types: [], events: [], remembered: [] }));
+  pack.until = Math.max(pack.until, time);
+  return pack;
+};
 
 const at = <K, V>(map: Map<K, V>, key: K, make: () => V): V => {
   let value = map.get(key);

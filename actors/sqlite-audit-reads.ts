@@ -3,6 +3,7 @@ import { setImmediate } from 'node:timers/promises';
 import { createAuditVerifier, type AuditLink } from './audit-chain.ts';
 import { PAGE_TEXT, pageLimit } from './event-page.ts';
 import type { Reads, StoredAudit } from './reads.ts';
+import { checkpointReader } from './sqlite-audit.ts';
 import { guarded } from './sqlite-database.ts';
 
 /** What a check takes between two yields: about 2 ms, most of it for the MACs. */
@@ -10,7 +11,10 @@ const CHUNK_RECORDS = 100;
 const CHUNK_BYTES = 262_144;
 
 /** Rows up to about `size` of text, at least one. */
-const upTo = <R extends { readonly text: { readonly length: number } }>(rows: Iterable<R>, size: number): R[] => {
+export const upTo = <R extends { readonly text: { readonly length: number } }>(
+  rows: Iterable<R>,
+  size: number,
+): R[] => {
   const taken: R[] = [];
   let room = size;
   for (const row of rows) {
@@ -35,6 +39,17 @@ export const auditReadsOver = (
     WHERE n > ? AND n <= ? ORDER BY n LIMIT ${CHUNK_RECORDS}`);
   const last = db.prepare('SELECT max(n) AS n FROM audit');
 
+  const checkpoint = checkpointReader(db);
+  /** The next records with the checkpoint as it was at the same moment. */
+  const nextOf = (after: number, end: number) => {
+    db.exec('BEGIN');
+    try {
+      return { begin: checkpoint(), chunk: upTo(rowsOf<AuditLink>(links.iterate(after, end)), CHUNK_BYTES) };
+    } finally {
+      db.exec('ROLLBACK');
+    }
+  };
+
   const read = <T>(work: () => T): T => guarded(`the audit in ${file} could not be read`, work);
   const rowsOf = <R>(rows: unknown): Iterable<R> => rows as Iterable<R>;
 
@@ -49,10 +64,12 @@ export const auditReadsOver = (
     verifyAudit: async (head) => {
       const verifier = createAuditVerifier(key, head);
       const end = read(() => (last.get() as { n: number | null }).n) ?? 0;
+      verifier.begin(read(checkpoint));
       // Below the first number as well: a record there is none of the chain.
       for (let after: number | undefined = Number.MIN_SAFE_INTEGER; after !== undefined && after < end; ) {
         const from: number = after;
-        const chunk = read(() => upTo(rowsOf<AuditLink>(links.iterate(from, end)), CHUNK_BYTES));
+        const { begin, chunk } = read(() => nextOf(from, end));
+        verifier.begin(begin);
         for (const link of chunk) verifier.take(link);
         after = chunk.at(-1)?.n;
         await setImmediate();

@@ -134,5 +134,9 @@ export const lockDirectory = (directory: string): { release(): void } => {
     lock.close();
     throw new StoreFailedError(`${directory} is in use by another process, or cannot be locked`, { cause });
   }
-  return { release: () => lock.close() };
+  return {
+    release: () => {
+      if (lock.isOpen) lock.close();
+    },
+  };
 };

@@ -92,6 +92,42 @@ export const MIGRATIONS: readonly string[] = [
     WHERE done = 0 AND deadline IS NOT NULL;
   CREATE INDEX actors_waiting ON actors (shard) WHERE done = 0 AND waits IS NOT NULL;
   `,
+  `
+  -- Times in milliseconds since the epoch, for retention: when an actor ended, and the newest in a row. Those of a
+  -- session's events never fall, whatever the wall did, so that what is dropped is the head of its log.
+  ALTER TABLE actors ADD COLUMN ended INTEGER;
+  ALTER TABLE sessions ADD COLUMN until INTEGER NOT NULL DEFAULT 0;
+  ALTER TABLE events ADD COLUMN until INTEGER NOT NULL DEFAULT 0;
+  ALTER TABLE remembered ADD COLUMN until INTEGER NOT NULL DEFAULT 0;
+  -- What says nothing of its time counts from now on.
+  UPDATE actors SET ended = CAST(coalesce(
+      CASE WHEN json_valid(context) THEN coalesce(
+        json_extract(context, '$.ended_at'), json_extract(context, '$.closed_at'), json_extract(context, '$.left_at'))
+      END, unixepoch('subsec') * 1000) AS INTEGER)
+    WHERE done = 1;
+  UPDATE events SET until = CAST(coalesce(
+      CASE WHEN json_valid('[' || replace(text, char(10), ',') || ']')
+        THEN unixepoch(json_extract('[' || replace(text, char(10), ',') || ']', '$[#-1].timestamp'), 'subsec')
+      END, unixepoch('subsec')) * 1000 AS INTEGER);
+  UPDATE events SET until = risen.until
+    FROM (SELECT rowid AS id, max(until) OVER (PARTITION BY session ORDER BY first) AS until FROM events) AS risen
+    WHERE risen.id = events.rowid;
+  UPDATE sessions SET until = coalesce((SELECT max(until) FROM events WHERE events.session = sessions.session), 0);
+  UPDATE remembered SET until = CAST(coalesce(
+      CASE WHEN json_valid('[' || replace(text, char(10), ',') || ']')
+        THEN json_extract('[' || replace(text, char(10), ',') || ']', '$[#-2][1]')
+      END, unixepoch('subsec') * 1000) AS INTEGER);
+  CREATE INDEX actors_ended ON actors (ended) WHERE ended IS NOT NULL;
+  CREATE INDEX events_by_time ON events (until);
+  CREATE INDEX remembered_by_time ON remembered (until);
+  CREATE INDEX aliases_by_actor ON aliases (session, kind, id);
+  -- Sessions that are being removed, a part at a time.
+  CREATE TABLE leaving (session TEXT PRIMARY KEY) WITHOUT ROWID;
+  -- Executions that are no more and whose artifacts still have to go.
+  CREATE TABLE unlinking (execution TEXT PRIMARY KEY) WITHOUT ROWID;
+  -- At most one row: what the chain of the audit begins at, once records were pruned.
+  CREATE TABLE checkpoint (n INTEGER PRIMARY KEY, mac TEXT NOT NULL, seal TEXT NOT NULL);
+  `,
 ];
 
 /** The schema a database has; 0 for an empty one. */

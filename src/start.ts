@@ -1,8 +1,12 @@
+import { join } from 'node:path';
 import { destination } from 'pino';
 import { Registry } from 'prom-client';
 import type { AgentLogEntry } from '../actors/agent-options.ts';
 import { createAgentPool, type AgentPool } from '../actors/agent-pool.ts';
+import { removeArtifacts } from '../actors/artifacts.ts';
+import { stopwatch } from '../actors/clock.ts';
 import { StoreFailedError } from '../actors/journal.ts';
+import { createRetention } from '../actors/retention.ts';
 import { createRing } from '../actors/ring.ts';
 import { createEmbeddedBroker } from '../brokers/embedded.ts';
 import type { Command } from '../machines/command.ts';
@@ -114,6 +118,22 @@ export const startServer = async (options: ServerOptions = {}): Promise<Server> 
   await agents?.ready;
   observeQueues(register, ring.agents);
   await ensureOperator(ring.keys, directory, ring.now()).catch(blame('--data'));
+  const retention = createRetention({
+    prune: ring.prune,
+    removeArtifacts: (execution) => removeArtifacts(join(directory, 'artifacts'), execution),
+    retentionMs: config.retentionMs,
+    auditRetentionMs: config.auditRetentionMs,
+    clock: ring.now,
+    stopwatch,
+    random: Math.random,
+    isReady: () => ring.readiness().ready,
+    later: (task, delayMs) => {
+      const timer = setTimeout(task, delayMs);
+      return () => clearTimeout(timer);
+    },
+    observer,
+  });
+  started.defer(() => retention.close());
   const gateway = await createGateway({
     system: ring,
     keys: ring.keys,

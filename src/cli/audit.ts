@@ -55,9 +55,10 @@ export const verifyAudit = async (
   const verdict = await createHttpClient(settings).audit.verify(flags.head === undefined ? {} : { head: flags.head }, {
     timeoutMs: VERIFY_MS,
   });
-  const { valid, records, head, first_bad } = verdict;
+  const { valid, records, head, first, first_bad } = verdict;
   if (flags.json) process.stdout.write(`${JSON.stringify(verdict)}\n`);
-  else if (valid) process.stdout.write(`valid, ${records} records, head ${head}\n`);
+  else if (valid)
+    process.stdout.write(`valid, ${records} records${first === undefined ? '' : ` from ${first} on`}, head ${head}\n`);
   else {
     const what = first_bad === undefined ? 'it' : `record ${first_bad}`;
     process.stderr.write(

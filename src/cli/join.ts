@@ -60,11 +60,11 @@ const attach = async (
 };
 
 /** Follows as the client until the session ends or Ctrl-C, then leaves. */
-const follow = async (client: JoinedClient, { after = 0, json = false }: JoinFlags): Promise<number> => {
+const follow = async (client: JoinedClient, { after, json = false }: JoinFlags): Promise<number> => {
   const stop = new AbortController();
   const endInterrupt = onInterrupt(() => stop.abort());
   try {
-    await printEvents(client.follow({ after, signal: stop.signal }), json);
+    await printEvents(client.follow({ ...(after === undefined ? {} : { after }), signal: stop.signal }), json);
   } catch (error) {
     throw isDead(error)
       ? new Error('cut off: the share was revoked or has expired, or this client was taken out', { cause: error })

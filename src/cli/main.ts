@@ -3,7 +3,7 @@ import { Command, CommanderError } from 'commander';
 import { addAuthority } from './authority.ts';
 import { EXIT, failureOf } from './errors.ts';
 import { collect, seconds, wholeNumber } from './option-values.ts';
-import { DEFAULT_URL, readSettings, type GlobalOptions, type Settings } from './settings.ts';
+import { dataOf, DEFAULT_URL, readSettings, type GlobalOptions, type Settings } from './settings.ts';
 
 const HELP = `
 Exit codes: ${EXIT.ok} completed; ${EXIT.failed} failed, cancelled or timed out; ${EXIT.usage} wrong usage; ${EXIT.interrupted} after Ctrl-C.`;
@@ -101,6 +101,25 @@ program
       return cancel(settings, execution);
     }),
   );
+
+program
+  .command('backup')
+  .description('copy the data directory, also while a server runs on it')
+  .argument('<directory>', 'the backup, which is made')
+  .action(async (target: string) => {
+    const { backup } = await import('./backup.ts');
+    process.exitCode = await backup(dataOf(globals()), target);
+  });
+
+program
+  .command('restore')
+  .description('make the data directory from a backup')
+  .argument('<backup>')
+  .option('--force', 'move what is there aside')
+  .action(async (from: string, flags: { force?: boolean }) => {
+    const { restore } = await import('./restore.ts');
+    process.exitCode = await restore(dataOf(globals()), from, flags);
+  });
 
 addAuthority({ program, globals, online });
 

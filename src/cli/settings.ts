@@ -27,6 +27,10 @@ export const DEFAULT_URL = 'http://127.0.0.1:7070';
 const DEFAULT_DATA = '.arbor';
 const CREDENTIALS = 'credentials.json';
 
+/** The server's data directory: `--data`, then `ARBOR_DATA`, then the default of `arbor serve`. */
+export const dataOf = (options: GlobalOptions, env: Environment = process.env): string =>
+  options.data ?? (env['ARBOR_DATA'] || DEFAULT_DATA);
+
 /** Where the server is: `--url`, then `ARBOR_URL`, then the default of `arbor serve`. */
 const urlOf = (options: GlobalOptions, env: Environment): string => {
   const url = options.url ?? env['ARBOR_URL'] ?? DEFAULT_URL;
@@ -47,7 +51,7 @@ export const readSettings = async (options: GlobalOptions, env: Environment = pr
   const url = urlOf(options, env);
   const given = tokenOf(options, env);
   if (given !== null) return { url, token: given };
-  const path = join(options.data ?? env['ARBOR_DATA'] ?? DEFAULT_DATA, CREDENTIALS);
+  const path = join(dataOf(options, env), CREDENTIALS);
   let text: string;
   try {
     text = await readFile(path, 'utf8');

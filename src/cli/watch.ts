@@ -22,16 +22,17 @@ export const printEvents = async (events: AsyncIterable<Event>, json: boolean, s
 
 /** `arbor watch`: prints a session's events, one a line, those of the past first. Resolves with the exit code. */
 export const watch = async (settings: Settings, session_id: string, flags: WatchFlags): Promise<number> => {
-  const { after = 0, json = false, untilClosed = false } = flags;
+  const { after, json = false, untilClosed = false } = flags;
   const client = createHttpClient(settings);
   const { seq, status } = await client.sessions.get({ session_id });
   const isOver = untilClosed && (status === 'closed' || status === 'expired');
-  if (isOver && after >= seq) return EXIT.ok;
+  if (isOver && (after ?? 0) >= seq) return EXIT.ok;
   const stop = new AbortController();
   const interrupt = (): void => stop.abort();
   process.once('SIGINT', interrupt);
   try {
-    const events = client.follow({ session_id, after, untilClosed, signal: stop.signal });
+    const from = after === undefined ? {} : { after };
+    const events = client.follow({ session_id, ...from, untilClosed, signal: stop.signal });
     await printEvents(events, json, isOver ? seq : Infinity);
   } finally {
     process.off('SIGINT', interrupt);

@@ -28,6 +28,8 @@ export interface EventMerge {
   live(event: Event): void;
   /** A page of the log that was asked for after `position` or earlier. Throws where it has a hole. */
   page(page: EventPage): void;
+  /** Begins later, since what was before is no longer there; only while nothing was taken. */
+  begin(after: number): void;
   /** The connection was lost, or begins with whatever happens now. */
   lost(): void;
   /** The next event of the sequence, if it is there. */
@@ -72,6 +74,9 @@ export const createEventMerge = ({ after, capacity }: EventMergeOptions): EventM
         take(event);
       }
       if (next === null && position >= newest) behind = false;
+    },
+    begin: (from) => {
+      position = Math.max(position, from);
     },
     lost: () => {
       behind = true;

@@ -6,7 +6,7 @@ import { createEventMerge } from './event-merge.ts';
 import { isRetryable } from './failure.ts';
 
 export interface FollowOptions {
-  /** The last `seq` that is known already; default 0, which replays everything. */
+  /** The last `seq` that is known already; by default everything that is left is replayed. */
   readonly after?: number;
   /** Only these types are handed over. All are read all the same: a hole shows only in the whole sequence. */
   readonly types?: readonly EventType[];
@@ -30,6 +30,12 @@ const PAGE = 250;
 const GOOD_AFTER_MS = 10_000;
 
 const ENDS: ReadonlySet<string> = new Set<EventType>(['session_closed', 'session_expired']);
+
+/** The first `seq` that is left, where an error says that what was asked for is older. */
+const firstLeft = (error: unknown): number | null => {
+  const first = error instanceof ProblemError && error.problem.code === 'cursor_expired' && error.problem['first'];
+  return typeof first === 'number' ? first : null;
+};
 
 /**
  * Replays a session's events after a `seq`, then follows: every event once, in order, none left out. Comes back by itself
@@ -118,6 +124,11 @@ export async function* followEvents(
         await step();
       } catch (error) {
         if (signal.aborted) return;
+        const first = options.after === undefined && merge.position === 0 ? firstLeft(error) : null;
+        if (first !== null) {
+          merge.begin(first - 1);
+          continue;
+        }
         if (!isRetryable(error)) throw error;
         const now = performance.now();
         if (connection !== null && now - connectedAt >= GOOD_AFTER_MS) failures = 0;

@@ -29,6 +29,7 @@ export interface Config {
   readonly agents: { readonly threads: number };
   readonly shards: { readonly workers: number };
   readonly retentionMs: number;
+  readonly auditRetentionMs: number;
   readonly limits: GatewayLimits;
   /** What each type of client is granted. */
   readonly grants: Readonly<Record<ClientType, readonly Grant[]>>;
@@ -49,6 +50,7 @@ export interface ConfigSources {
 }
 
 const DEFAULT_RETENTION = 7 * 24 * 3600;
+const DEFAULT_AUDIT_RETENTION = 365 * 24 * 3600;
 const DEFAULT_DRAIN = 30;
 
 /** What a field should have been; zod's own words for a field that there is not are no help. */
@@ -147,6 +149,7 @@ export const loadConfig = async ({
     agents: { threads: settings.agents?.threads ?? Math.max(2, availableParallelism()) },
     shards: { workers: settings.shards?.workers ?? 2 },
     retentionMs: (settings.retention ?? DEFAULT_RETENTION) * 1000,
+    auditRetentionMs: (settings.audit_retention ?? DEFAULT_AUDIT_RETENTION) * 1000,
     limits: limitsOf(settings.limits),
     grants: { cli: cli ?? DEFAULT_GRANTS.cli, web: web ?? DEFAULT_GRANTS.web, api: api ?? DEFAULT_GRANTS.api },
     principalRateLimit: principal_rate_limit ?? {},

@@ -56,8 +56,10 @@ export const settingsSchema = strict({
   agents: strict({ threads: whole(1, MAX_THREADS).optional() }).optional(),
   /** Threads that host shards. Default 2. */
   shards: strict({ workers: whole(1, MAX_WORKERS).optional() }).optional(),
-  /** How long closed sessions, results and artifacts are kept. Default 7 days. */
+  /** How long closed sessions, results, artifacts and events are kept. Default 7 days. */
   retention: seconds().optional(),
+  /** How long the audit is kept; it outlives what it tells of. Default 365 days. */
+  audit_retention: seconds().optional(),
   limits: strict({
     /** Bytes of an HTTP body; default 1 MiB. */
     body_bytes: whole(1_024, 256 * 1024 * 1024).optional(),

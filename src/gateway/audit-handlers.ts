@@ -42,11 +42,12 @@ export const auditHandlers = ({
   'audit.verify': async ({ head }) => {
     const [n = '', mac = ''] = head?.split(':') ?? [];
     const verdict = await reads.verifyAudit(head === undefined ? undefined : { n: Number(n), mac });
-    const { valid, records, head: last, firstBad } = verdict;
+    const { valid, records, head: last, first, firstBad } = verdict;
     return answer({
       valid,
       records,
       head: last,
+      ...(first === undefined ? {} : { first }),
       ...(firstBad === undefined ? {} : { first_bad: firstBad }),
     } satisfies AuditVerdict);
   },

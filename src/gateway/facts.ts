@@ -24,6 +24,7 @@ export interface Facts {
   client(id: ClientId): Promise<ClientFacts | null>;
   /** The same where it is at hand: for decisions that cannot wait. */
   knownClient(id: ClientId): ClientFacts | undefined;
+  /** Read anew where it has ended: retention may remove it. */
   session(id: SessionId): Promise<SessionFacts | null>;
   /** Not cached: an execution changes all the time. */
   execution(id: ExecutionId): Promise<StoredActor | null>;
@@ -56,6 +57,9 @@ interface Revocation {
   readonly cut: readonly string[];
 }
 
+/** Events with which a session may have ended. */
+const SESSION_ENDS: ReadonlySet<string> = new Set(['session_closed', 'session_expired', 'actor_failed']);
+
 /** Clients that are remembered as barred, far longer than their connections last. */
 const REMEMBERED = 10_000;
 
@@ -68,6 +72,10 @@ export const createFacts = (system: System, size = 20_000): Facts => {
   const forgetClient = (id: string): void => {
     generation += 1;
     clients.delete(id);
+  };
+  const forgetSession = (id: string): void => {
+    generation += 1;
+    sessions.delete(id);
   };
   /** At once, not when the client's own actor is read again: deliveries are decided by what is at hand. */
   const narrow = ({ revoked, clients: touched }: Revocation): void => {
@@ -86,7 +94,8 @@ export const createFacts = (system: System, size = 20_000): Facts => {
     });
   };
   const ends = [
-    system.onEvent(({ type, subject, seq, json }) => {
+    system.onEvent(({ type, session, subject, seq, json }) => {
+      if (SESSION_ENDS.has(type)) forgetSession(session);
       if (type === 'capability_revoked') {
         const { data } = JSON.parse(json) as { data: Revocation };
         for (const id of data.cut) bar(id, seq, `${type}/${subject}`);
@@ -116,11 +125,12 @@ export const createFacts = (system: System, size = 20_000): Facts => {
     session: async (id) => {
       const known = sessions.get(id);
       if (known !== undefined) return known;
+      const since = generation;
       const stored = await system.reads.actor(addressKey(sessionAddress(id)));
       if (stored === null) return null;
       const { session_id, owner, root_capability_id, opened_at } = stored.context as unknown as SessionContext;
       const facts: SessionFacts = { session_id, owner, root_capability_id, opened_at };
-      sessions.set(id, facts);
+      if (!stored.done && since === generation) sessions.set(id, facts);
       return facts;
     },
     execution: (id) => system.reads.find('execution', id),

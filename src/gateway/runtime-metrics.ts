@@ -58,6 +58,12 @@ export const createObserver = (register: Registry, log: Log): Observer => {
   });
   const writable = new Gauge({ name: 'arbor_store_writable', help: '1 while the store takes writes', registers });
   writable.set(1);
+  const removed = new Counter({
+    name: 'arbor_pruned_total',
+    help: 'What retention has removed',
+    labelNames: ['what'],
+    registers,
+  });
   return {
     turn: (tookMs, count) => {
       turn.observe(tookMs / 1_000);
@@ -88,6 +94,9 @@ export const createObserver = (register: Registry, log: Log): Observer => {
     cut: (detail) => log.warn({ detail }, 'the torn end of the log was cut'),
     clockBehind: (ms) =>
       log.warn({ seconds: Math.round(ms / 1_000) }, 'the clock of the machine is behind what was recorded before'),
+    pruned: (counts) => {
+      for (const [what, count] of Object.entries(counts)) removed.inc({ what }, count);
+    },
     error: (what, error) => log.error({ err: error }, what),
   };
 };

@@ -48,6 +48,7 @@ const auditVerdictSchema = z
     valid: z.boolean(),
     /** How many there are. */
     records: z.int().nonnegative(),
+    first: z.int().positive().optional().meta({ description: 'The first record left, where older ones were pruned' }),
     head: z.string().meta({ description: '`n:mac` of the last record; kept elsewhere it shows a tail that was cut' }),
     /** The first record that is changed or missing. */
     first_bad: z.int().positive().optional(),
@@ -57,7 +58,8 @@ export type AuditVerdict = z.infer<typeof auditVerdictSchema>;
 
 export const auditVerify = defineOperation({
   name: 'audit.verify',
-  summary: 'Checks the chain of the audit from its first record, and against an exported head where one is given',
+  summary:
+    'Checks the chain of the audit from its first record or checkpoint, and against an exported head where one is given',
   input: z.strictObject({ head: z.string().regex(HEAD, 'a head: n:mac').optional() }),
   output: auditVerdictSchema,
   sight: 'none',

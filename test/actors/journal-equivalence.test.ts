@@ -9,9 +9,11 @@ import { createMemoryJournal } from '../../actors/journal-memory.ts';
 import { createMemoryDisk } from '../../actors/memory-disk.ts';
 import { createSqliteJournal } from '../../actors/journal-sqlite.ts';
 import { allRecords, auditEntry } from '../contract/journal-audit.ts';
+import { pruneAll } from '../contract/journal-prune.ts';
 import {
   type ActorPart,
   allEvents,
+  applyAll,
   executionId,
   executionKey,
   sessionId,
@@ -65,6 +67,7 @@ const step = fc.oneof(
   { weight: 1, arbitrary: fc.record({ type: fc.constant('look' as const) }) },
   { weight: 1, arbitrary: fc.record({ type: fc.constant('note' as const), count: fc.nat(3) }) },
   { weight: 1, arbitrary: fc.record({ type: fc.constant('key' as const), id: fc.constantFrom('k', 'l') }) },
+  { weight: 1, arbitrary: fc.record({ type: fc.constant('prune' as const), audit: fc.boolean() }) },
 );
 
 /** What shards know of themselves, enough to write turns that are dense in every number. */
@@ -136,16 +139,19 @@ const look = async (journal: Journal): Promise<unknown> => {
   for (const alias of ALIASES) seen.push(await journal.reads.alias(alias));
   // Each chain has a key of its own.
   seen.push((await allRecords(journal, 2)).map(({ n, text }) => [n, text]));
-  const { valid, records } = await journal.reads.verifyAudit();
-  seen.push([valid, records], await journal.keys.list());
+  const { valid, records, first } = await journal.reads.verifyAudit();
+  seen.push([valid, records, first], await journal.keys.list());
   for (const shard of SHARDS) {
-    const first = await journal.deadlines(shard, { after: ['', -1], until: 4, limit: 2 });
-    const after = first.at(-1) ?? ['', 1];
-    seen.push(first, await journal.deadlines(shard, { after, until: 5, limit: 9 }));
+    const page = await journal.deadlines(shard, { after: ['', -1], until: 4, limit: 2 });
+    const after = page.at(-1) ?? ['', 1];
+    seen.push(page, await journal.deadlines(shard, { after, until: 5, limit: 9 }));
   }
   for (const from of SHARDS) for (const to of SHARDS) seen.push(await journal.outbox(from, to, 1, 3));
   return seen;
 };
+
+/** After everything that happens here. */
+const LATER = 9_000_000_000_000;
 
 const KEY = { principal: 'op', operator: true, hash: 'ff', created_at: 1, revoked_at: null };
 
@@ -177,6 +183,15 @@ test('SQLite and memory answer alike to any series of turns, with applies and re
               if (next.type === 'note') await journal.note(Array.from({ length: next.count }, (_, n) => auditEntry(n)));
               else await journal.keys.put({ ...KEY, id: next.id }, auditEntry(1, 'key_created'));
             }
+          } else if (next.type === 'prune') {
+            // SQLite drops what is in its tables, and packs of events as a whole.
+            await applyAll(sqlite);
+            const limits = { before: LATER, auditBefore: next.audit ? LATER : 0 };
+            const { calls: _, ...pruned } = await pruneAll(sqlite, limits);
+            const { calls: __, ...expected } = await pruneAll(memory, limits);
+            assert.equal(pruned, expected);
+            for (const number of SESSIONS)
+              world.numbers.set(sessionId(number), (await sqlite.load(sessionId(number))).seq);
           } else if (next.type === 'look') assert.equal(await look(sqlite), await look(memory));
           else if (next.type === 'commit') {
             const turns = next.turns.map((spec) => turnOf(world, spec));

@@ -232,10 +232,10 @@ test(
     await (await createSqliteJournal({ directory })).close();
     const db = new DatabaseSync(path.join(directory, 'journal.db'));
     const count = 5_000;
-    db.prepare('INSERT INTO sessions VALUES (?, ?, 0)').run(sessionId(1), count);
+    db.prepare('INSERT INTO sessions (session, seq, remembered) VALUES (?, ?, 0)').run(sessionId(1), count);
     db.prepare(`
       WITH RECURSIVE seq (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM seq WHERE n < ?)
-      INSERT INTO events SELECT ?, n, n, iif(n = ?, 'rare', 'frequent'), json_object('seq', n) FROM seq
+      INSERT INTO events (session, first, last, types, text) SELECT ?, n, n, iif(n = ?, 'rare', 'frequent'), json_object('seq', n) FROM seq
     `).run(count, sessionId(1), count);
     db.close();
     const journal = await createSqliteJournal({ directory });

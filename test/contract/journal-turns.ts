@@ -2,6 +2,9 @@ import type { Journal, Claim, TurnText, Verdict } from '../../actors/journal.ts'
 import type { SessionId } from '../../machines/id.ts';
 import { encodeTurn, type SnapshotHead } from '../../actors/turn-record.ts';
 
+/** The time of a turn is this and its number, unless it says otherwise. */
+const TURNS_BEGIN = 1_700_000_000_000;
+
 /** What a test says of a turn; whatever is left out is empty. */
 export interface TurnParts {
   readonly read?: Readonly<Record<string, number>>;
@@ -10,6 +13,8 @@ export interface TurnParts {
   readonly out?: readonly (readonly [to: number, n: number, key: string])[];
   readonly remembered?: readonly (readonly [session: string, key: string, json: string])[];
   readonly audit?: readonly string[];
+  /** Milliseconds since the epoch. */
+  readonly at?: number;
 }
 
 export interface ActorPart {
@@ -32,13 +37,13 @@ export const eventText = (session: string, seq: number, type: string, text = '')
   JSON.stringify({ seq, session_id: session, type, data: { text } });
 
 export const turnText = (shard: number, epoch: number, turn: number, parts: TurnParts = {}): TurnText => {
-  const { read = {}, actors = [], events = [], out = [], remembered = [], audit } = parts;
+  const { read = {}, actors = [], events = [], out = [], remembered = [], audit, at = TURNS_BEGIN + turn } = parts;
   const text = encodeTurn({
     head: {
       shard,
       epoch,
       turn,
-      at: 1_700_000_000_000 + turn,
+      at,
       read,
       snapshots: actors.map(
         ({ key, state = 'idle', done = false, deadline = null, waits = null, label = null, aliases }): SnapshotHead => {

@@ -12,6 +12,7 @@ import {
   turnText,
 } from './journal-turns.ts';
 import { journalAuditContract } from './journal-audit.ts';
+import { journalPruneContract } from './journal-prune.ts';
 import { journalReadsContract } from './journal-reads.ts';
 
 /** One place where a journal's data lives. */
@@ -341,6 +342,7 @@ export const journalContract = (name: string, createPlace: () => Promise<Journal
 
   journalReadsContract(test, withPlace);
   journalAuditContract(test, withPlace);
+  journalPruneContract(test, withPlace);
 
   test(
     'keys are kept',
@@ -380,6 +382,7 @@ export const journalContract = (name: string, createPlace: () => Promise<Journal
         () => journal.deadlines(1, { after: ['', -1], until: 1, limit: 1 }),
         () => journal.outbox(1, 2, 0, 1),
         () => journal.apply(),
+        () => journal.prune({ before: 0, auditBefore: 0 }),
         () => journal.reads.actor(sessionKey(1)),
         () => journal.reads.events(sessionId(1), { after: 0, limit: 1 }),
         () => journal.reads.alias('a'),

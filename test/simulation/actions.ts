@@ -49,6 +49,8 @@ const script: fc.Arbitrary<Script> = fc.record({
   terminal: fc.oneof({ weight: 3, arbitrary: fc.constant(false) }, fc.boolean()),
   output: nat(3),
   progress: nat(3),
+  steps: fc.oneof({ weight: 2, arbitrary: fc.constant(0) }, nat(3)),
+  sleep: fc.oneof({ weight: 2, arbitrary: fc.constant(0) }, nat(15_000)),
 });
 
 const limits = fc.oneof(

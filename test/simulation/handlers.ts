@@ -3,6 +3,7 @@ import { createAgentQueue } from '../../actors/agent-queue.ts';
 import type { Agents, Report, RunPlace } from '../../actors/agents.ts';
 import type { Run } from '../../machines/effect.ts';
 import { problem } from '../../machines/error.ts';
+import type { ExecutionMessage } from '../../machines/message.ts';
 
 /** What a simulated handler does; the arguments of the commands of the simulation. */
 export interface Script {
@@ -15,12 +16,18 @@ export interface Script {
   /** Pieces of output, told as it goes. */
   readonly output?: number;
   readonly progress?: number;
+  /** Things that are done once, each as long as all the rest. */
+  readonly steps?: number;
+  /** Then it sleeps, in ms. */
+  readonly sleep?: number;
 }
 
 export interface HandlersOptions {
   readonly report: Report;
   /** Runs at the same time. */
   readonly places: number;
+  /** Told of what is not to be done twice: before it is done, and once it is known to be durable. */
+  readonly onStep: (run: Run, key: string, done: boolean) => void;
   /** Told of every run before it begins. */
   readonly onRun: (run: Run, place: RunPlace) => void;
 }
@@ -30,12 +37,18 @@ export interface Handlers extends Agents {
   crash(choice: number): void;
 }
 
+/** What a run says, without its number. */
+type Said =
+  Extract<ExecutionMessage, { start: number }> extends infer M ? (M extends unknown ? Omit<M, 'start'> : never) : never;
+
+const SLEEP = 'sleep:0';
+
 const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 const TICK_MS = 20;
 const LATE_MS = 1_500;
 
 /** The agents of a simulation: real places and a real queue, and handlers that do what their arguments say. */
-export const createHandlers = ({ report, places: count, onRun }: HandlersOptions): Handlers => {
+export const createHandlers = ({ report, places: count, onRun, onStep }: HandlersOptions): Handlers => {
   const queue = createAgentQueue();
   const places = createAgentPlaces();
   const active = new Map<string, { readonly run: Run; readonly place: RunPlace }>();
@@ -58,37 +71,47 @@ export const createHandlers = ({ report, places: count, onRun }: HandlersOptions
 
   const perform = async (entry: { readonly run: Run; readonly place: RunPlace }): Promise<void> => {
     const { run, place } = entry;
-    const { execution_id, attempt } = run;
-    const { ms = 0, failures = 0, terminal = false, output = 0, progress = 0 } = run.args as Script;
+    const { execution_id, start, attempt, recorded = [] } = run;
+    const {
+      ms = 0,
+      failures = 0,
+      terminal = false,
+      output = 0,
+      progress = 0,
+      steps = 0,
+      sleep = 0,
+    } = run.args as Script;
     const runs = (): boolean => active.get(execution_id) === entry;
+    const tell = (message: Said): ReturnType<Report> =>
+      report(execution_id, place, { start, ...message } as ExecutionMessage);
+    const isDone = (key: string): boolean => recorded.some((each) => each.key === key);
     const parts = Math.max(output, progress, 1);
     for (let part = 0; part < parts; part++) {
       await pause(ms / parts);
       if (!runs()) return;
-      if (part < progress) {
-        const reached = Math.round((100 * (part + 1)) / progress);
-        report(execution_id, place, {
-          type: 'execution.progress',
-          attempt,
-          progress: reached,
-          message: null,
-          metadata: null,
-        } as never);
-      }
-      if (part < output)
-        report(execution_id, place, {
-          type: 'execution.output',
-          attempt,
-          stream: 'stdout',
-          chunk: `${attempt}.${part}`,
-        });
+      const reached = Math.round((100 * (part + 1)) / parts);
+      if (part < progress) tell({ type: 'execution.progress', progress: reached, message: null, metadata: {} });
+      if (part < output) tell({ type: 'execution.output', stream: 'stdout', chunk: `${attempt}.${part}` });
+    }
+    for (let step = 0; step < steps; step++) {
+      const key = `step:${step}`;
+      if (isDone(key)) continue;
+      onStep(run, key, false);
+      await pause(ms);
+      if (!runs()) return;
+      await tell({ type: 'execution.step', step: { key, result: step }, artifacts: [] }).committed;
+      onStep(run, key, true);
+      if (!runs()) return;
     }
     active.delete(execution_id);
-    if (attempt <= failures || terminal) {
+    if (sleep > 0 && !isDone(SLEEP)) {
+      const asked = [{ key: SLEEP, reason: 'sleep', remaining_ms: sleep }] as const;
+      tell({ type: 'execution.wait', asked, suspended: true, artifacts: [] });
+    } else if (attempt <= failures || terminal) {
       const retryable = attempt <= failures;
       const why = problem('handler_failed', retryable ? 'for now' : 'for good');
-      report(execution_id, place, { type: 'execution.fail', attempt, problem: why, retryable, artifacts: [] });
-    } else report(execution_id, place, { type: 'execution.complete', attempt, result: { attempt }, artifacts: [] });
+      tell({ type: 'execution.fail', problem: why, retryable, artifacts: [] });
+    } else tell({ type: 'execution.complete', result: { attempt }, artifacts: [] });
     offer();
   };
 
@@ -124,7 +147,7 @@ export const createHandlers = ({ report, places: count, onRun }: HandlersOptions
       active.delete(execution);
       offer();
     },
-    has: (execution, attempt) => active.get(execution)?.run.attempt === attempt,
+    has: (execution, start) => active.get(execution)?.run.start === start,
     depth: () => ({ queued: queue.size(), reserved: places.size(), running: active.size }),
     close: async () => {
       closing = true;
@@ -136,12 +159,12 @@ export const createHandlers = ({ report, places: count, onRun }: HandlersOptions
       const { run, place } = entry;
       active.delete(run.execution_id);
       // What it said last may come late: of an attempt that is over.
-      const late = { type: 'execution.complete', attempt: run.attempt, result: { late: true }, artifacts: [] } as const;
+      const late = { type: 'execution.complete', start: run.start, result: { late: true }, artifacts: [] } as const;
       setTimeout(() => report(run.execution_id, place, late), LATE_MS);
       const lost = problem('handler_crashed', 'the command ended its thread');
       report(run.execution_id, place, {
         type: 'execution.fail',
-        attempt: run.attempt,
+        start: run.start,
         problem: lost,
         retryable: true,
         artifacts: [],

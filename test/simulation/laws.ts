@@ -1,4 +1,5 @@
 import { createAuditVerifier } from '../../actors/audit-chain.ts';
+import { expiry } from '../../machines/execution-context.ts';
 import type { ExecutionContext } from '../../machines/execution.ts';
 import type { Event } from '../../machines/event.ts';
 import { isTerminalEvent } from '../../machines/event.ts';
@@ -11,6 +12,8 @@ type Say = (what: string) => void;
 /** A handler that takes no longer, and is left alone for so long without any fault, comes to its end. */
 const SHORT_MS = 300;
 const QUIET_MS = 90_000;
+/** What a restart, or a store that has failed, may add to a deadline once no fault is left. */
+const LATE_MS = 10_000;
 
 /** One execution, as the log and the disk have it. */
 interface Life {
@@ -19,6 +22,7 @@ interface Life {
   readonly context: ExecutionContext;
   readonly starts: Event[];
   readonly retries: Event[];
+  readonly sleeps: Event[];
   readonly ends: Event[];
 }
 
@@ -46,11 +50,13 @@ const livesOf = (room: Room, session: string, log: readonly Event[]): Map<string
         context: contextOf(room, `${session}/execution/${id}`) as ExecutionContext,
         starts: [],
         retries: [],
+        sleeps: [],
         ends: [],
       });
     const life = lives.get(id);
     if (event.type === 'execution_started') life?.starts.push(event);
     if (event.type === 'execution_retrying') life?.retries.push(event);
+    if (event.type === 'execution_waiting') life?.sleeps.push(event);
     if (isTerminalEvent(event.type)) life?.ends.push(event);
   }
   return lives;
@@ -66,12 +72,19 @@ const dense = (log: readonly Event[], say: Say): void => {
 };
 
 /** Promises 5 and 6: one end each, no earlier than its deadline; retries as declared. */
-const lived = ({ id, queued, context, starts, retries, ends }: Life, quietSince: number, say: Say): void => {
+const lived = ({ id, queued, context, starts, retries, sleeps, ends }: Life, quietSince: number, say: Say): void => {
   if (ends.length !== 1) say(`${id} has ${ends.length} ends: ${ends.map(({ type }) => type).join(', ')}`);
   const [end] = ends;
   if (end?.type === 'execution_timed_out' && timeOf(end) - timeOf(queued) < context.timeout_ms)
     say(`${id} timed out early`);
-  if (starts.length > context.command.max_attempts) say(`${id} was started ${starts.length} times`);
+  const attempts = starts.map(({ data }) => data['attempt'] as number);
+  if (Math.max(0, ...attempts) > context.command.max_attempts) say(`${id} had ${attempts.length} attempts`);
+  if (attempts.some((attempt, index) => attempt < (attempts[index - 1] ?? 1)))
+    say(`${id} had attempts ${attempts.join(', ')}`);
+  for (const { seq, data } of sleeps) {
+    const woken = starts.find((each) => each.seq > seq);
+    if (woken !== undefined && timeOf(woken) < Date.parse(data['until'] as string)) say(`${id} woke early`);
+  }
   for (const retry of retries) {
     const { attempt, delay_ms, problem } = retry.data as {
       attempt: number;
@@ -82,14 +95,14 @@ const lived = ({ id, queued, context, starts, retries, ends }: Life, quietSince:
     const next = starts.find(({ data }) => data['attempt'] === attempt + 1);
     if (next !== undefined && timeOf(next) - timeOf(retry) < delay_ms) say(`${id} is tried again too early`);
   }
-  for (const [index, { data }] of starts.entries())
-    if (data['attempt'] !== index + 1) say(`${id}: start ${index + 1} is attempt ${String(data['attempt'])}`);
   if ((end?.data['result'] as { late?: boolean } | undefined)?.late === true)
     say(`${id} ended by an attempt that was over`);
   const { ms = 0, failures = 0 } = context.args as Script;
   const isShort = ms <= SHORT_MS && failures === 0 && context.timeout_ms > QUIET_MS;
   if (end?.type === 'execution_timed_out' && isShort && timeOf(end) - quietSince > QUIET_MS)
     say(`${id} was left waiting`);
+  const due = Math.max(expiry(context), quietSince) + LATE_MS;
+  if (end !== undefined && timeOf(end) > due) say(`${id} ended ${timeOf(end) - due} ms late`);
   if (end !== undefined && starts.some(({ seq }) => seq > end.seq)) say(`${id} was started after its end`);
 };
 

@@ -1,5 +1,6 @@
 import { createMemoryDisk, type MemoryDisk } from '../../actors/memory-disk.ts';
 import type { Run } from '../../machines/effect.ts';
+import type { ExecutionContext } from '../../machines/execution.ts';
 import type { Event } from '../../machines/event.ts';
 import { ProblemError } from '../../machines/error.ts';
 import { createApiKey } from '../../src/gateway/keys.ts';
@@ -51,7 +52,7 @@ export interface Share {
 /** A run of a handler, as the outside of the system sees it. */
 export interface Started {
   readonly execution_id: string;
-  readonly attempt: number;
+  readonly start: number;
   readonly command: string;
 }
 
@@ -118,37 +119,49 @@ export const createRoom = (seed: number): Room => {
   const starts: Started[] = [];
   const broken: string[] = [];
   const errors: string[] = [];
+  /** Steps that a handler was told to be durable. */
+  const finished = new Set<string>();
 
   const { key, stored } = createApiKey({ principal: 'alice', operator: true, now: world.now() });
   disk.keys.set(stored.id, stored);
 
-  /** The attempt is counted, and a decision of high risk recorded, before anything comes of it (contract, section 8, promise 15). */
-  const onRun = ({ execution_id, attempt, command }: Run): void => {
-    starts.push({ execution_id, attempt, command });
-    const actor = [...disk.actors.values()].find(({ key: at }) => at.endsWith(`/execution/${execution_id}`));
-    const counted = actor === undefined ? 0 : (JSON.parse(actor.context) as { attempts: number }).attempts;
-    if (counted < attempt) broken.push(`attempt ${attempt} of ${execution_id} runs, ${counted} are on the disk`);
+  const onDisk = (execution: string): ExecutionContext | null => {
+    const actor = [...disk.actors.values()].find(({ key: at }) => at.endsWith(`/execution/${execution}`));
+    return actor === undefined ? null : (JSON.parse(actor.context) as ExecutionContext);
+  };
+  /** A finished step is not done again (contract, section 8). */
+  const onStep = ({ execution_id, start }: Run, step: string, done: boolean): void => {
+    const name = `${execution_id} ${step}`;
+    if (done) finished.add(name);
+    else if (finished.has(name)) broken.push(`start ${start} of ${execution_id} does ${step} again`);
+  };
+  /** The start is counted, and a decision of high risk recorded, before anything comes of it (promise 15). */
+  const onRun = ({ execution_id, start, command }: Run): void => {
+    starts.push({ execution_id, start, command });
+    const counted = onDisk(execution_id)?.starts ?? 0;
+    if (counted < start) broken.push(`start ${start} of ${execution_id} runs, ${counted} are on the disk`);
     const isRecorded = (): boolean =>
       disk.audit.some(({ text }) => text.includes('"command_accepted"') && text.includes(execution_id));
     if (command === 'danger' && !isRecorded()) broken.push(`${execution_id} runs before the audit has it`);
   };
   const onError = (what: string, error: unknown): void => void errors.push(`${what}: ${String(error)}`);
-  const start = (): SimServer =>
+  const boot = (): SimServer =>
     startSimServer({
       world,
       channels,
       disk,
       faults,
       onRun,
+      onStep,
       onError,
       onExit: () => {
         world.within(outside, () => setTimeout(restart, RESTART_MS));
       },
     });
   const restart = (): void => {
-    server = start();
+    server = boot();
   };
-  let server = start();
+  let server = boot();
 
   const fetchIt = simFetch(() => {
     const up = server.domain.alive ? server.up() : null;

@@ -35,6 +35,7 @@ export interface SimServerOptions {
   readonly disk: MemoryDisk;
   readonly faults: DiskFaults;
   readonly onRun: (run: Run) => void;
+  readonly onStep: (run: Run, key: string, done: boolean) => void;
   /** It could not start, or cannot go on. */
   readonly onExit: () => void;
   readonly onError: (what: string, error: unknown) => void;
@@ -58,7 +59,7 @@ export const GRACE_MS = 5_000;
 const log = createLog({ level: 'silent' });
 
 export const startSimServer = (options: SimServerOptions): SimServer => {
-  const { world, channels, disk, faults, onRun, onExit, onError } = options;
+  const { world, channels, disk, faults, onRun, onStep, onExit, onError } = options;
   const domain: Domain = { alive: true };
   return world.within(domain, () => {
     const toServer = channels.open(domain, true);
@@ -81,8 +82,8 @@ export const startSimServer = (options: SimServerOptions): SimServer => {
       directory: '',
       workers: 2,
       parts: threads.parts,
-      agents: (report) => (handlers = createHandlers({ report, places: PLACES, onRun })),
-      shard: { turnInputs: 4, residentSessions: 2 },
+      agents: (report) => (handlers = createHandlers({ report, places: PLACES, onRun, onStep })),
+      shard: { turnInputs: 4, residentSessions: 2, horizonMs: 3_000, deadlineWindow: 3 },
       supervisor: { heartbeatMs: 10_000, maxRestarts: 20 },
       observer: { ...SILENT, error: onError },
       onFatal: onExit,

@@ -117,6 +117,7 @@ export const createThreads = ({ world, channels, process, disk, faults }: Thread
           void (await call({ type: 'put-key', key, ...(entry === undefined ? {} : { entry }) })),
       },
       note: async (entries) => void (await call({ type: 'note', entries })),
+      prune: (limits) => call({ type: 'prune', limits }),
       close: async () => void (await call({ type: 'close' })),
     });
   };

@@ -67,7 +67,8 @@ export const createFakeGateway = async (handlers: FakeHandlers = {}): Promise<Fa
 
   const page = ({ after, limit }: { after: number; limit: number }) => {
     const first = log[0]?.seq ?? 1;
-    if (first > after + 1) throw new ProblemError('cursor_expired', `the first event left has seq ${first}`);
+    if (first > after + 1)
+      throw new ProblemError('cursor_expired', `the first event left has seq ${first}`, { more: { first } });
     const rest = log.filter(({ seq }) => seq > after);
     const events = rest.slice(0, Math.min(limit, gateway.pageLimit));
     return { events, next: events.length < rest.length ? (events.at(-1)?.seq ?? after) : null };

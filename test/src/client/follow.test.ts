@@ -146,7 +146,20 @@ test('what another attempt would not change is thrown', async ({ gateway }) => {
   gateway.append('session_opened');
   gateway.append('execution_queued');
   (gateway.log as Event[]).shift();
-  assert.is(await codeOf(collect(follow(gateway)).ended), 'cursor_expired');
+  assert.is(await codeOf(collect(follow(gateway, { after: 0 })).ended), 'cursor_expired');
+});
+
+test('who asks for no place begins with the first event that is left', async ({ gateway }) => {
+  for (const type of ['session_opened', 'execution_queued', 'execution_started'] as const) gateway.append(type);
+  (gateway.log as Event[]).splice(0, 2);
+  const { seen, ended } = collect(follow(gateway));
+  await until(() => seen.length === 1, 'what is left');
+  gateway.append('session_closed');
+  await ended;
+  assert.equal(
+    seen.map(({ seq }) => seq),
+    [3, 4],
+  );
 });
 
 test('gives up where nobody comes back', async ({ gateway }) => {

@@ -48,6 +48,7 @@ test('has the defaults of the contract', async () => {
       { host: '127.0.0.1', port: 1883 },
     ],
   );
+  assert.is(config.auditRetentionMs, 365 * 86_400_000);
   assert.equal([config.retentionMs, config.drainMs, config.limits.graceMs], [604_800_000, 30_000, 60_000]);
   assert.equal([config.limits.bodyBytes, config.limits.queuedExecutions], [1_048_576, 100_000]);
   assert.ok(config.agents.threads >= 2);

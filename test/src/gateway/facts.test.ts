@@ -26,7 +26,7 @@ const bench = (size?: number) => {
   const events = new Set<(event: ReleasedEvent) => void>();
   const cuts = new Set<(client: string) => void>();
   const waiting: (() => void)[] = [];
-  const state = { holds: false, reads: 0 };
+  const state = { holds: false, reads: 0, session: 'open' as 'open' | 'ended' | 'gone' };
   let seq = 0;
 
   const actorOf = (id: string): StoredActor | null => {
@@ -56,9 +56,14 @@ const bench = (size?: number) => {
     reads: {
       find: (_: string, id: string) => read(actorOf(id)),
       actor: () =>
-        read({
-          context: { session_id: 'ses_1', owner: 'ada', root_capability_id: 'cap_0', opened_at: 1, ttl_ms: 5 },
-        }),
+        read(
+          state.session === 'gone'
+            ? null
+            : {
+                done: state.session === 'ended',
+                context: { session_id: 'ses_1', owner: 'ada', root_capability_id: 'cap_0', opened_at: 1, ttl_ms: 5 },
+              },
+        ),
     },
     onEvent: (listener: (event: ReleasedEvent) => void) => on(events, listener),
     onCut: (listener: (client: string) => void) => on(cuts, listener),
@@ -240,6 +245,34 @@ test('closing ends the listening', () => {
   assert.is(listeners(), 2);
   facts.close();
   assert.is(listeners(), 0);
+});
+
+for (const end of ['session_closed', 'session_expired', 'actor_failed']) {
+  test(`a session that has ended by ${end} is read anew each time, until retention has removed it`, async () => {
+    const { facts, emit, state } = bench();
+    const session = 'ses_1' as never;
+    await facts.session(session);
+    await facts.session(session);
+    assert.is(state.reads, 1);
+    emit(end, 'ses_1');
+    state.session = 'ended';
+    assert.is((await facts.session(session))?.owner, 'ada');
+    state.session = 'gone';
+    assert.is(await facts.session(session), null);
+  });
+}
+
+test('a session that was read before its end and answered after it is not kept', async () => {
+  const { facts, emit, state, letGo } = bench();
+  const session = 'ses_1' as never;
+  state.holds = true;
+  const late = facts.session(session);
+  emit('session_closed', 'ses_1');
+  letGo();
+  assert.is((await late)?.owner, 'ada');
+  state.holds = false;
+  state.session = 'gone';
+  assert.is(await facts.session(session), null);
 });
 
 test.run();
