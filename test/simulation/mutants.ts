@@ -43,7 +43,12 @@ export const MUTANTS: readonly Mutant[] = [
     'doubtful.set(shard, [...(doubtful.get(shard) ?? []), turn]);',
     '',
   ),
-  mutant('timers begin anew over a restart', 'actors/journal-memory.ts', 'DEADLINE', ''),
+  mutant(
+    'timers begin anew over a restart',
+    'actors/deadlines.ts',
+    'for (const [key, at] of deadlines) if (!said.has(key)) timers.set(key, at);',
+    'for (const [key, at] of deadlines) if (!said.has(key)) timers.set(key, at + 60_000);',
+  ),
   mutant(
     'a finished step not recorded',
     'machines/execution-steps.ts',

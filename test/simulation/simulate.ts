@@ -1,86 +1,55 @@
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
-import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
+import { inTurn, noticedIn, playApart } from './children.ts';
 import { arrange } from './hooks.ts';
 import { MUTANTS } from './mutants.ts';
 
-/** Seeds within which a mutant has to be noticed. */
-const MUTANT_SEEDS = 2_000;
-
 /**
- * `npm run simulate -- [--seeds N] [--seed S] [--mutants] [--jobs J]`: histories by random seeds, or by the one that is
- * given; with `--mutants` each mutant has to be caught.
+ * `npm run simulate -- [--seeds N] [--seed S [--path P]] [--jobs J] [--mutants]`: plays so many histories, by a random
+ * seed or the one that is given, `J` processes at a time. A failure prints its seed, its path and its shortest history,
+ * by which it is played again. With `--mutants` each mutant has to be noticed within so many.
  */
 const { values } = parseArgs({
   options: {
     seeds: { type: 'string', default: '2000' },
     seed: { type: 'string' },
     path: { type: 'string' },
-    mutants: { type: 'boolean', default: false },
     jobs: { type: 'string', default: '1' },
+    mutants: { type: 'boolean', default: false },
   },
 });
 const seed = Number(values.seed ?? Date.now() % 2 ** 31);
-const seeds = Number(values.seeds);
+const [seeds, jobs] = [Number(values.seeds), Number(values.jobs)];
+const mutant = process.env['ARBOR_MUTANT'];
 const say = (line: string): void => void process.stdout.write(`${line}\n`);
-
-/** Another process with its own part of the work; answers its exit code and what it said. */
-const child = async (
-  args: readonly string[],
-  mutant: string | null,
-): Promise<{ readonly code: number; readonly text: string }> => {
-  const part = spawn(process.execPath, [fileURLToPath(import.meta.url), ...args], {
-    stdio: ['ignore', 'pipe', 'inherit'],
-    env: { ...process.env, ...(mutant === null ? {} : { ARBOR_MUTANT: mutant }) },
-  });
-  let text = '';
-  part.stdout.setEncoding('utf8').on('data', (chunk: string) => (text += chunk));
-  const [code] = (await once(part, 'close')) as [number | null];
-  return { code: code ?? 1, text };
-};
-
-/** Takes one after the other, `jobs` at a time. */
-const each = async <T>(all: readonly T[], jobs: number, work: (one: T) => Promise<void>): Promise<void> => {
-  const left = [...all];
-  await Promise.all(
-    Array.from({ length: jobs }, async () => {
-      for (let next = left.shift(); next !== undefined; next = left.shift()) await work(next);
-    }),
-  );
-};
-
-const jobs = Number(values.jobs);
 let failed = false;
+
 if (values.mutants) {
-  await each(MUTANTS, jobs, async ({ name }) => {
-    const { code, text } = await child(['--seed', String(seed), '--seeds', String(MUTANT_SEEDS)], name);
-    const tries = /after (\d+) tests/.exec(text)?.[1];
-    const caught = code !== 0 && tries !== undefined;
-    failed ||= !caught;
-    say(caught ? `caught   ${name}: seed ${seed}, history ${tries}` : `ESCAPED  ${name}\n${text}`);
+  await inTurn(MUTANTS, jobs, async ({ name }) => {
+    const played = await playApart(seed, seeds, name);
+    const history = noticedIn(played);
+    failed ||= history === null;
+    say(history === null ? `ESCAPED  ${name}\n${played.text}` : `caught   ${name}: seed ${seed}, history ${history}`);
   });
 } else if (jobs > 1) {
-  const share = Math.ceil(seeds / jobs);
-  const starts = Array.from({ length: jobs }, (_, index) => seed + index * 7_919);
-  await each(starts, jobs, async (from) => {
-    const { code, text } = await child(['--seed', String(from), '--seeds', String(share)], null);
+  const starts = Array.from({ length: jobs }, (_, index) => seed + index);
+  await inTurn(starts, jobs, async (from) => {
+    const { code, text } = await playApart(from, Math.ceil(seeds / jobs), null);
     failed ||= code !== 0;
     say(text.trimEnd());
   });
 } else {
-  arrange(process.env['ARBOR_MUTANT']);
+  arrange(mutant);
   const { check } = await import('./check.ts');
-  const started = process.hrtime.bigint();
+  const started = performance.now();
   try {
     await check({
       seed,
       seeds,
+      quick: mutant !== undefined,
       ...(values.path === undefined ? {} : { path: values.path }),
-      quick: process.env['ARBOR_MUTANT'] !== undefined,
     });
-    const ms = Number(process.hrtime.bigint() - started) / 1e6;
-    say(`${seeds} histories from seed ${seed} kept every promise (${(ms / seeds).toFixed(1)} ms each)`);
+    const each = (performance.now() - started) / seeds;
+    say(`${seeds} histories from seed ${seed} kept every promise (${each.toFixed(1)} ms each)`);
   } catch (error) {
     say(error instanceof Error ? error.message : String(error));
     failed = true;
