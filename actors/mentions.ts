@@ -22,7 +22,7 @@ export const createMentions = (): Mentions => {
 
   return {
     add: (group, mention) => {
-      newest = group;
+      newest = Math.max(newest, group);
       if (!last.delete(mention) && last.size >= BOUND) unknown = group;
       else last.set(mention, group);
     },

@@ -19,7 +19,7 @@ export interface Created {
 export const createSessions = async (server: ServerProcess, amount: number): Promise<Created> => {
   const sessions: (readonly [string, string])[] = [];
   const started = performance.now();
-  const { non2xx, errors } = await autocannon({
+  const { non2xx, errors, statusCodeStats } = await autocannon({
     url: server.http,
     connections: Math.min(CONNECTIONS, amount),
     amount,
@@ -39,6 +39,7 @@ export const createSessions = async (server: ServerProcess, amount: number): Pro
     ],
   });
   const refused = non2xx + errors;
+  if (refused > 0) process.stderr.write(`refused: ${JSON.stringify(statusCodeStats)}, ${errors} failed\n`);
   if (refused > amount / 1_000) throw new Error(`${non2xx} sessions were refused, ${errors} failed`);
   return { sessions, perSecond: (1_000 * sessions.length) / (performance.now() - started), refused };
 };
