@@ -33,8 +33,8 @@ export interface LogTail {
    * what belongs into the same transaction.
    */
   append(texts: readonly string[], beside?: () => void): void;
-  /** The oldest rows up to about `size` of text, at least one. Empty when the tail is. */
-  oldest(size: number): readonly LogRow[];
+  /** The oldest rows up to about `most` of text, at least one. Empty when the tail is. */
+  oldest(most: number): readonly LogRow[];
   /** Deletes rows inside the caller's transaction; {@link LogTail.forget} follows once that is committed. */
   remove(lastId: number): void;
   forget(lastId: number): void;
@@ -99,9 +99,9 @@ export const createLogTail = (db: DatabaseSync): LogTail => {
         });
       for (const { id, text } of rows) push(id, text.length, kept + text.length <= KEPT_TEXT ? text : null);
     },
-    oldest: (size) => {
+    oldest: (most) => {
       const rows: LogRow[] = [];
-      let room = size;
+      let room = most;
       for (const entry of entries) {
         if (rows.length > 0 && entry.length > room) break;
         rows.push({ id: entry.id, text: textOf(entry) });

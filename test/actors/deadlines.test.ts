@@ -193,7 +193,7 @@ test('a deadline that is tried again stays, wherever the horizon goes', () => {
   deadlines.set('a', 5);
   assert.equal(deadlines.due(5, 10), ['a']);
   deadlines.retry('a', 8);
-  for (const key of ['b', 'c', 'd', 'e']) deadlines.set(key, 6);
+  for (const other of ['b', 'c', 'd', 'e']) deadlines.set(other, 6);
   assert.is(deadlines.count(), 3, 'the horizon has come nearer');
   assert.equal(deadlines.due(8, 10), ['b', 'c', 'a']);
 });

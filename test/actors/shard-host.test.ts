@@ -36,6 +36,7 @@ const start = async (limits: Partial<ShardLimits> = {}, machines: Catalogue = ca
   const markedAt: (readonly [shard: number, n: number])[] = [];
   const toJournal: JournalInput[] = [];
   const turns: TurnText[] = [];
+  const loads: string[] = [];
   let now = 1_000;
   const journal = createMemoryJournal();
   const loop = createJournalLoop({
@@ -62,6 +63,7 @@ const start = async (limits: Partial<ShardLimits> = {}, machines: Catalogue = ca
     toJournal: (input) => {
       toJournal.push(input);
       if (input.type === 'turn') turns.push(input.turn);
+      if (input.type === 'load') loads.push(input.session);
     },
     toMain: () => {},
     wakeAt: () => {},
@@ -91,7 +93,7 @@ const start = async (limits: Partial<ShardLimits> = {}, machines: Catalogue = ca
     const given = answers.get(id);
     return given?.ok === true ? given.body : given?.problem.code;
   };
-  return { host, settle, input, answer, markedAt, journal, turns, advance: (ms: number) => void (now += ms) };
+  return { host, settle, input, answer, markedAt, journal, turns, loads, advance: (ms: number) => void (now += ms) };
 };
 /** Opens a counter in a session that exists already or is not kept by its own machine. */
 const OPEN = { type: 'open' } as const;
@@ -173,6 +175,39 @@ test('who finds the thread dead is told of the input of the main thread, and of 
     ],
     'a deadline',
   );
+});
+
+test('deadlines that came while their sessions slept are taken few at a time, and hold up nobody', async () => {
+  const { host, settle, input, answer, journal, advance, loads, turns } = await start({
+    turnInputs: 8,
+    residentSessions: 2,
+    deadlineWindow: 5,
+  });
+  const sessions = Array.from({ length: 40 }, sessionOfShard);
+  for (const session of sessions) {
+    host.inputs([input(session, OPEN, 'main', { fresh: true }), input(session, { type: 'arm', after_ms: 500_000 })]);
+    await settle();
+  }
+  const [awake] = sessions.slice(-1) as [string];
+  advance(800_000);
+  loads.splice(0);
+  host.run();
+  assert.ok(loads.length > 0);
+  const decided = turns.length;
+  host.inputs([input(awake, { type: 'count' })]);
+  host.run();
+  assert.is(turns.length, decided + 1, 'who is awake is answered while others are woken');
+  assert.ok(loads.length <= 4, `${loads.length} sessions are asked for at once`);
+  await settle();
+  assert.ok(answer('main 81') !== undefined);
+  for (const session of sessions) {
+    const { events } = await journal.reads.events(session as never, { after: 0, limit: 10 });
+    const told = events.map((json) => (JSON.parse(json) as { data: { what: string } }).data.what);
+    assert.equal(
+      told.filter((what) => what === 'woken'),
+      ['woken'],
+    );
+  }
 });
 
 test('an actor whose stored state its machine does not know is given up; its neighbours go on', async () => {
