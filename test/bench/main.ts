@@ -23,7 +23,7 @@ const CONTENDERS = [
   'ready',
   'sleep',
 ] as const;
-const ROUND_LIMIT_MS = 240_000;
+const ROUND_LIMIT_MS = 600_000;
 
 const rounds = Number(process.argv[process.argv.indexOf('--rounds') + 1]) || 5;
 const only = process.argv.includes('--only') ? process.argv[process.argv.indexOf('--only') + 1]?.split(',') : undefined;
