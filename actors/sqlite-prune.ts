@@ -9,7 +9,7 @@ import { upTo } from './sqlite-audit-reads.ts';
  * What one call removes: rows, and text of events and answers in UTF-16 units. A row of an actor has entries in half a
  * dozen indexes, each on a page of its own in the worst case; this keeps the call at a few milliseconds.
  */
-const CHUNK_ROWS = 64;
+const CHUNK_ROWS = 32;
 const CHUNK_TEXT = 262_144;
 const CHUNK_RECORDS = 200;
 /** How many executions are named in `unlink` at a time. */

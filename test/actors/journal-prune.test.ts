@@ -190,7 +190,7 @@ test(
       const writer = await createWriter(journal, 1);
       for (let seq = 1; seq <= 5; seq += 1) {
         const { counts, more } = await journal.prune(limits);
-        assert.ok(counts.actors > 0 && counts.actors <= 64, `${counts.actors} in one call`);
+        assert.ok(counts.actors > 0 && counts.actors <= 32, `${counts.actors} in one call`);
         assert.is(more, true);
         const verdict = await writer.commit({
           actors: [{ key: sessionKey(2) }],
