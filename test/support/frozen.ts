@@ -16,7 +16,12 @@ let numbered = 0;
 
 const overTcp = async (server: ServerProcess, { client_id, client_token, event_channel }: Json): Promise<Frozen> => {
   const client = await dialTcp(server.mqttPort);
-  client.send({ ...CONNECT, clientId: `${client_id}:frozen-${(numbered += 1)}`, username: client_id, password: client_token });
+  client.send({
+    ...CONNECT,
+    clientId: `${client_id}:frozen-${(numbered += 1)}`,
+    username: client_id,
+    password: client_token,
+  });
   await client.expect('connack');
   await subscribe(client, { [event_channel]: 1 });
   client.stream.pause();
