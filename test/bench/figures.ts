@@ -54,7 +54,7 @@ export const BOUNDS: Readonly<Record<string, Bound>> = {
   'sleep: accept, asleep, p99': { kind: 'most', value: 10 },
   'frozen: events, p99 over undisturbed': { kind: 'most', value: 2 },
   'frozen: commands, p99 over undisturbed': { kind: 'most', value: 2 },
-  'frozen: memory grown': { kind: 'most', value: 256 },
+  'frozen: memory, beside over undisturbed': { kind: 'most', value: 128 },
   'revoke: MQTT, max': CUT_MS,
   'revoke: SSE, max': CUT_MS,
   'revoke: long-poll, max': CUT_MS,

@@ -12,13 +12,13 @@ import { print, quantile } from '../summary.ts';
  * machine, in milliseconds), and how long a command of another session takes.
  */
 const PAIRS = 5;
-const BLOCK_MS = 4_000;
+const BLOCK_MS = 6_000;
 const WARM_UP_MS = 3_000;
 /** Over each of TCP, WebSocket and SSE. */
 const FROZEN = 4;
-/** Results of 15,000 characters: 1.5 MB/s to each consumer, so that those of TCP and WebSocket are cut within a block. */
+/** Results of 15,000 characters: 0.75 MB/s to each consumer, so that those that take nothing are cut within some seconds. */
 const PAD = 15_000;
-const PACE_MS = 10;
+const PACE_MS = 20;
 const MIB = 2 ** 20;
 
 const noOp = fileURLToPath(new URL('../../support/commands/no-op.ts', import.meta.url));
@@ -34,8 +34,10 @@ interface Block {
   /** Milliseconds of each. */
   readonly events: number[];
   readonly commands: number[];
+  /** Resident memory of the server at its end, in MiB. */
+  memory: number;
 }
-let current: Block = { events: [], commands: [] };
+let current: Block = { events: [], commands: [], memory: 0 };
 
 const reader = mqtt.connect(server.mqtt, {
   protocolVersion: 4,
@@ -65,7 +67,7 @@ const pace = async (ms: number, work: () => Promise<unknown>): Promise<void> => 
 };
 
 const block = async (ms: number): Promise<Block> => {
-  const mine: Block = (current = { events: [], commands: [] });
+  const mine: Block = (current = { events: [], commands: [], memory: 0 });
   await Promise.all([
     pace(ms, () => execute(loud.session_id, { command: 'no-op', args: { pad: PAD } })),
     pace(ms, async () => {
@@ -74,6 +76,7 @@ const block = async (ms: number): Promise<Block> => {
       mine.commands.push(performance.now() - started);
     }),
   ]);
+  mine.memory = (await figure(server, 'process_resident_memory_bytes')) / MIB;
   return mine;
 };
 
@@ -85,7 +88,7 @@ const frozenBlock = async (): Promise<Block> => {
 };
 
 await block(WARM_UP_MS);
-const before = await figure(server, 'process_resident_memory_bytes');
+await frozenBlock();
 const pairs: { readonly without: Block; readonly beside: Block }[] = [];
 for (let pair = 0; pair < PAIRS; pair++) {
   const isFirst = pair % 2 === 0;
@@ -93,9 +96,9 @@ for (let pair = 0; pair < PAIRS; pair++) {
   const second = isFirst ? await frozenBlock() : await block(BLOCK_MS);
   pairs.push(isFirst ? { without: first, beside: second } : { without: second, beside: first });
 }
-const grown = ((await figure(server, 'process_resident_memory_bytes')) - before) / MIB;
-const all = (which: 'without' | 'beside', what: keyof Block): number[] => pairs.flatMap((pair) => pair[which][what]);
-const ratio = (what: keyof Block): number =>
+const all = (which: 'without' | 'beside', what: 'events' | 'commands'): number[] =>
+  pairs.flatMap((pair) => pair[which][what]);
+const ratio = (what: 'events' | 'commands'): number =>
   quantile(
     pairs.map(({ without, beside }) => quantile(beside[what], 0.99) / quantile(without[what], 0.99)),
     0.5,
@@ -111,7 +114,12 @@ print({
   'commands, beside frozen consumers, p50 ms': quantile(all('beside', 'commands'), 0.5),
   'commands, beside frozen consumers, p99 ms': quantile(all('beside', 'commands'), 0.99),
   'commands, p99 over undisturbed ×': ratio('commands'),
-  'memory grown MiB': grown,
+  'memory, most undisturbed MiB': Math.max(...pairs.map(({ without }) => without.memory)),
+  'memory, most beside frozen consumers MiB': Math.max(...pairs.map(({ beside }) => beside.memory)),
+  'memory, beside over undisturbed MiB': quantile(
+    pairs.map(({ without, beside }) => beside.memory - without.memory),
+    0.5,
+  ),
 });
 reader.end(true);
 await workspace[Symbol.asyncDispose]();
