@@ -67,7 +67,10 @@ export const createAgentPool = (options: AgentPoolOptions): AgentPool => {
   let failures = 0;
   let generation = 0;
   let dispatching = false;
+  /** Nothing new is promised a place; what was promised one is still run. */
   let closing = false;
+  /** Nothing begins any more. */
+  let halting = false;
   let forced = false;
   let onIdle: (() => void) | null = null;
   let ticker: NodeJS.Timeout | undefined;
@@ -162,7 +165,11 @@ export const createAgentPool = (options: AgentPoolOptions): AgentPool => {
     if (attempt.grace !== null) clearTimeout(attempt.grace);
     const { execution_id } = attempt.run;
     if (attempts.get(execution_id) === attempt) attempts.delete(execution_id);
-    if (attempts.size === 0) onIdle?.();
+    told();
+  };
+  const isIdle = (): boolean => attempts.size === 0 && places.size() === 0;
+  const told = (): void => {
+    if (isIdle()) onIdle?.();
   };
 
   /** Ends the thread after the grace time if it is still at this attempt. */
@@ -268,6 +275,7 @@ export const createAgentPool = (options: AgentPoolOptions): AgentPool => {
   const tick = (): void => {
     ticks += 1;
     for (const waiting of places.expire(stopwatch())) queue.add(waiting);
+    told();
     for (const lane of lanes) {
       const long = lane.unchanged();
       if (long !== null && !held.has(lane)) {
@@ -285,7 +293,7 @@ export const createAgentPool = (options: AgentPoolOptions): AgentPool => {
   };
 
   const idleWithin = async (ms: number): Promise<void> => {
-    if (attempts.size === 0) return;
+    if (isIdle()) return;
     let timer: NodeJS.Timeout | undefined;
     await new Promise<void>((resolve) => {
       onIdle = resolve;
@@ -310,6 +318,7 @@ export const createAgentPool = (options: AgentPoolOptions): AgentPool => {
     },
     release: (execution) => {
       if (places.clear(execution)) offer();
+      told();
     },
     enqueue: (execution, place, priority) => {
       if (closing || places.isOffered(execution) || attempts.has(execution)) return;
@@ -319,8 +328,8 @@ export const createAgentPool = (options: AgentPoolOptions): AgentPool => {
       schedule();
     },
     run: (run, place) => {
-      if (closing) return;
       const { execution_id } = run;
+      if (halting || (closing && !places.has(execution_id))) return;
       places.clear(execution_id);
       queue.remove(execution_id);
       const before = attempts.get(execution_id);
@@ -350,6 +359,7 @@ export const createAgentPool = (options: AgentPoolOptions): AgentPool => {
       const attempt = attempts.get(execution);
       if (attempt !== undefined) halt(attempt, reason);
       offer();
+      told();
     },
     has: (execution, start) => attempts.get(execution)?.run.start === start,
     depth: () => ({ queued: queue.size(), reserved: places.size(), running: attempts.size }),
@@ -357,6 +367,7 @@ export const createAgentPool = (options: AgentPoolOptions): AgentPool => {
       closing = true;
       const last = Math.min(graceMs, closeGraceMs / 2);
       await idleWithin(closeGraceMs - last);
+      halting = true;
       pending.clear();
       for (const lane of lanes) {
         lane.takeBack();

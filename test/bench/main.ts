@@ -16,6 +16,7 @@ const CONTENDERS = [
   'authority',
   'gate',
   'revoke',
+  'frozen',
   'xstate',
   'fastify',
   'fdatasync',

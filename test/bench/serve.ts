@@ -1,7 +1,8 @@
 import { fileURLToPath } from 'node:url';
 import { createWorkspace, type Json, type ServerProcess, type Workspace } from '../support/server.ts';
 
-const commandFile = (name: string): string => fileURLToPath(new URL(`./commands/${name}.ts`, import.meta.url));
+const commandFile = (name: string): string =>
+  name.includes('/') ? name : fileURLToPath(new URL(`./commands/${name}.ts`, import.meta.url));
 
 export interface Served {
   readonly workspace: Workspace;
@@ -13,7 +14,7 @@ export interface Served {
 }
 
 /**
- * A server in a process of its own, with these of the benchmark's commands; it ends with the workspace, or after
+ * A server in a process of its own, with these of the benchmark's commands, or those in these files; it ends with the workspace, or after
  * `lifeMs`.
  */
 export const serve = async (commands: readonly string[], settings: object, lifeMs?: number): Promise<Served> => {

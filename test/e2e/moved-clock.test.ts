@@ -59,7 +59,7 @@ test('the clock moves by an hour, there and back, while it runs and while it doe
   };
   const share = async (expires_in: number): Promise<Json> =>
     ok(await server.call('POST', `/v1/sessions/${session}/shares`, { body: { constraints: { expires_in } } }), 201);
-  const join_ = async ({ token }: Json): Promise<number> =>
+  const joined = async ({ token }: Json): Promise<number> =>
     (await server.call('POST', '/v1/join', { token: null, body: { token, client: { type: 'web' } } })).status;
   const stateOf = async (id: string): Promise<string> => (await server.call('GET', `/v1/sessions/${id}`)).body.status;
   const statusOf = async (execution: string): Promise<string> =>
@@ -78,7 +78,7 @@ test('the clock moves by an hour, there and back, while it runs and while it doe
   clock.move(HOUR);
   await sleep(500);
   assert.is(await statusOf(first), 'running');
-  assert.is(await join_(short), 201);
+  assert.is(await joined(short), 201);
   await ended(first);
   clock.move(-HOUR);
   const second = await begin(1.5);
@@ -102,7 +102,7 @@ test('the clock moves by an hour, there and back, while it runs and while it doe
   clock.move(-3 * HOUR);
   server = await space.serve({ config, env: clock.env });
   assert.match(server.stderr(), /the clock of the machine is behind/);
-  assert.is(await join_(short), 201);
+  assert.is(await joined(short), 201);
   const fourth = await begin(600);
   await ended(third);
   assertOrder(await server.events(session));
@@ -115,8 +115,8 @@ test('the clock moves by an hour, there and back, while it runs and while it doe
   server = await space.serve({ config, env: clock.env });
   await ended(fourth);
   assert.not.match(await statusOf(fifth), /timed_out/);
-  assert.is(await join_(short), 401, 'the share has expired');
-  assert.is(await join_(day), 201);
+  assert.is(await joined(short), 401, 'the share has expired');
+  assert.is(await joined(day), 201);
   const { session_id: last } = await server.open();
   assertSorted(ids);
   assertSorted([session, left, last]);

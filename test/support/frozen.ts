@@ -11,9 +11,17 @@ export interface Frozen {
   end(): void;
 }
 
+/** Each has a client id of its own, so that none takes over the connection of another. */
+let numbered = 0;
+
 const overTcp = async (server: ServerProcess, { client_id, client_token, event_channel }: Json): Promise<Frozen> => {
   const client = await dialTcp(server.mqttPort);
-  client.send({ ...CONNECT, clientId: `${client_id}:frozen`, username: client_id, password: client_token });
+  client.send({
+    ...CONNECT,
+    clientId: `${client_id}:frozen-${(numbered += 1)}`,
+    username: client_id,
+    password: client_token,
+  });
   await client.expect('connack');
   await subscribe(client, { [event_channel]: 1 });
   client.stream.pause();
@@ -27,7 +35,7 @@ const overWebSocket = async (server: ServerProcess, registration: Json): Promise
   socket.on('error', () => {});
   const send = (packet: object): void => socket.send(generate(packet as Packet));
   await within('a WebSocket', once(socket, 'open'));
-  send({ ...CONNECT, clientId: `${client_id}:frozen-ws`, username: client_id, password: client_token });
+  send({ ...CONNECT, clientId: `${client_id}:frozen-${(numbered += 1)}`, username: client_id, password: client_token });
   await within('connack', once(socket, 'message'));
   send({ cmd: 'subscribe', messageId: 1, subscriptions: [{ topic: event_channel, qos: 0 }] });
   await within('suback', once(socket, 'message'));
