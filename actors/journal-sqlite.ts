@@ -317,8 +317,12 @@ const serve = (db: DatabaseSync, directory: string, mark: SyncedMark, opened: Di
     },
     prune: async (limits) => {
       checkOpen();
-      if (checkpointed()) return { counts: { sessions: 0, actors: 0, events: 0, records: 0 }, unlink: [], more: true };
-      const isPending = (session: string): boolean => tail.lastMention(session) !== 0;
+      if (checkpointed()) {
+        const { unlinked = [] } = limits;
+        if (unlinked.length > 0) write(() => transact(db, () => pruner.unlinked(unlinked)));
+        return { counts: { sessions: 0, actors: 0, events: 0, records: 0 }, unlink: [], more: true };
+      }
+      const isPending = (session: string): boolean => tail.holds(tail.lastMention(session));
       // Synced, unlike what `apply` does: files are removed once their rows are gone.
       return write(() => transact(db, () => pruner.prune(limits, isPending)));
     },

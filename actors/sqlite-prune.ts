@@ -21,6 +21,8 @@ export interface Pruner {
    * A session that could be removed but for `isPending`, which says whether the log still speaks of it, stays for a later
    * call.
    */
+  /** Forgets executions whose artifacts are gone. */
+  unlinked(executions: readonly string[]): void;
   prune(limits: PruneLimits, isPending: (session: string) => boolean): Pruned;
 }
 
@@ -39,7 +41,7 @@ interface Aged {
 
 export const createPruner = (db: DatabaseSync, auditKey: Uint8Array): Pruner => {
   const rowsOf = <R>(rows: unknown): Iterable<R> => rows as Iterable<R>;
-  const unlinked = db.prepare('DELETE FROM unlinking WHERE execution = ?');
+  const forget = db.prepare('DELETE FROM unlinking WHERE execution = ?');
   const unlinking = db.prepare('INSERT OR IGNORE INTO unlinking VALUES (?)');
   // Never the artifacts of an execution that is there, whatever has named it.
   const toUnlink = db.prepare(`
@@ -92,7 +94,12 @@ export const createPruner = (db: DatabaseSync, auditKey: Uint8Array): Pruner => 
     return next.n - (from?.n ?? 0);
   };
 
+  const unlinked = (executions: readonly string[]): void => {
+    for (const execution of executions) forget.run(execution);
+  };
+
   return {
+    unlinked,
     prune: ({ before, auditBefore, unlinked: done = [] }, isPending) => {
       let rows = CHUNK_ROWS;
       let text = CHUNK_TEXT;
@@ -134,7 +141,7 @@ export const createPruner = (db: DatabaseSync, auditKey: Uint8Array): Pruner => 
         }
       };
 
-      for (const execution of done) unlinked.run(execution);
+      unlinked(done);
       if (dropLeaving()) {
         for (const actor of rowsOf<Ended>(ended.all(before, rows))) {
           if (actor.kind !== 'session') dropOne(actor);

@@ -216,11 +216,14 @@ test(
   'a call that fails removes nothing and names nothing, and the journal goes on',
   inDirectory(async (directory) =>
     withJournal(directory, async (journal) => {
-      await largeSession(journal, 40);
+      await largeSession(journal, 20);
       await journal.note([auditEntry(1)]);
       const before = rowsOf(directory);
       const limits = { before: 1_000, auditBefore: auditEntry(1).at };
-      tamper(directory, `CREATE TRIGGER failing BEFORE DELETE ON audit BEGIN SELECT RAISE(ABORT, 'made to fail'); END`);
+      tamper(
+        directory,
+        `CREATE TRIGGER failing BEFORE DELETE ON events BEGIN SELECT RAISE(ABORT, 'made to fail'); END`,
+      );
       await journal.prune(limits).then(
         () => assert.unreachable('it was made to fail'),
         (error: unknown) => assert.instance(error, StoreFailedError),
@@ -230,7 +233,7 @@ test(
       tamper(directory, 'DROP TRIGGER failing');
       await journal.note([auditEntry(2)]);
       const { counts, unlinked } = await pruneAll(journal, limits);
-      assert.equal([counts.sessions, counts.records, unlinked.length], [1, 1, 40]);
+      assert.equal([counts.sessions, counts.records, unlinked.length], [1, 1, 20]);
     }),
   ),
 );
@@ -305,6 +308,7 @@ test(
   inDirectory(async (directory) =>
     withJournal(directory, async (journal) => {
       await largeSession(journal, 20);
+      await journal.note([auditEntry(1)]);
       const writer = await createWriter(journal, 1);
       const late = { at: 900, remembered: [[sessionId(1), 'late', '1']] } as const;
       await writer.commit(late);

@@ -12,6 +12,7 @@ import {
   turnText,
 } from './journal-turns.ts';
 import { journalAuditContract } from './journal-audit.ts';
+import { journalKeysContract } from './journal-keys.ts';
 import { journalPruneContract } from './journal-prune.ts';
 import { journalReadsContract } from './journal-reads.ts';
 
@@ -343,30 +344,7 @@ export const journalContract = (name: string, createPlace: () => Promise<Journal
   journalReadsContract(test, withPlace);
   journalAuditContract(test, withPlace);
   journalPruneContract(test, withPlace);
-
-  test(
-    'keys are kept',
-    withPlace(async (journal, place) => {
-      const key = {
-        id: 'b',
-        principal: 'op',
-        operator: true,
-        hash: 'ff',
-        created_at: 1_700_000_000_123,
-        revoked_at: null,
-      };
-      const other = { ...key, id: 'a', principal: 'alice', operator: false };
-      await journal.keys.put(key);
-      await journal.keys.put(other);
-      await journal.keys.put({ ...key, revoked_at: 5 });
-      assert.is(await journal.keys.find('c'), null);
-      await journal.close();
-      await withReopened(place, async (again) => {
-        assert.equal(await again.keys.list(), [other, { ...key, revoked_at: 5 }]);
-        assert.equal(await again.keys.find('a'), other);
-      });
-    }),
-  );
+  journalKeysContract(test, withPlace);
 
   test(
     'a closed journal refuses everything and closes again',
