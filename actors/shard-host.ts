@@ -216,10 +216,14 @@ export const createShardHost = (options: ShardHostOptions): ShardHost => {
 
   const run = (): void => {
     let next: number | null = null;
+    const now = clock();
     for (const shard of shards.values()) {
       if (!isOpen(shard)) continue;
-      for (let steps = ready(shard); steps.length > 0; steps = ready(shard)) takeTurn(shard, steps);
-      look(shard);
+      // Most have nothing to do: what one message brings concerns one of them.
+      if (shard.queue.length > 0 || shard.due.length > 0 || (shard.deadlines.next() ?? Infinity) <= now) {
+        for (let steps = ready(shard); steps.length > 0; steps = ready(shard)) takeTurn(shard, steps);
+        look(shard);
+      }
       const at = wakesAt(shard);
       if (at !== null && (next === null || at < next)) next = at;
     }

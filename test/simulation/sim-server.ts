@@ -54,7 +54,7 @@ const declared = (
 const commands: ReadonlyMap<string, Command> = new Map(declared.map((command) => [command.facts.name, command]));
 
 const PLACES = 3;
-export const GRACE_MS = 5_000;
+const GRACE_MS = 5_000;
 
 const log = createLog({ level: 'silent' });
 
