@@ -83,7 +83,7 @@ export const startSimServer = (options: SimServerOptions): SimServer => {
       workers: 2,
       parts: threads.parts,
       agents: (report) => (handlers = createHandlers({ report, places: PLACES, onRun, onStep })),
-      shard: { turnInputs: 4, residentSessions: 2, horizonMs: 60_000, deadlineWindow: 2 },
+      shard: { turnInputs: 4, residentSessions: 2, horizonMs: 100_000, deadlineWindow: 2 },
       supervisor: { heartbeatMs: 10_000, maxRestarts: 20 },
       observer: { ...SILENT, error: onError },
       onFatal: onExit,
