@@ -48,6 +48,11 @@ export interface ShardHost {
   size(): { readonly sessions: number; readonly actors: number };
 }
 
+/**
+ * Deadlines that a shard takes, or wakes sessions for, at one time. The journal serves in order: whoever asks it for
+ * something while very many come due on all shards waits for so many loads of each, and no more.
+ */
+const DUE_AT_ONCE = 8;
 /** How soon a deadline is tried again that its actor did not survive. */
 const RETRY_DEADLINE_MS = 1_000;
 
@@ -60,8 +65,7 @@ export const createShardHost = (options: ShardHostOptions): ShardHost => {
   const shards = new Map<number, Shard>();
   /** In order of last use, so that the first has slept longest when room is needed. */
   const residents = new Map<string, Resident>();
-  /** Of a turn, what deadlines may take of it: whoever asks for something now does not wait for all that have come. */
-  const dueInTurn = Math.ceil(limits.turnInputs / 2);
+  const dueInTurn = Math.min(DUE_AT_ONCE, Math.ceil(limits.turnInputs / 2));
   const taker = createTurnTaker({ catalogue, limits, clock, sources, residents, taking });
 
   const claim = (indexes: readonly number[]): void => toJournal({ type: 'claim', shards: indexes });
