@@ -58,8 +58,8 @@ export const checkReadOnly = async (
   assertReadOnly(await server.call('POST', `/v1/sessions/${session}/shares`, { body: {} }));
   const { error } = await ask(server, own, 'commands.execute', { command: 'no-op' });
   assert.equal([error?.data?.code, error?.data?.retry_after], ['read_only', 1], JSON.stringify(error));
-  const { result } = await ask(server, own, 'sessions.get', {});
-  assert.is(result?.session_id, session);
+  const got = await ask(server, own, 'sessions.get', {});
+  assert.is(got.result?.session_id, session, JSON.stringify(got.error));
   const ready = await server.call('GET', '/readyz', { token: null });
   assert.equal([ready.status, ready.body.status], [503, 'read_only'], ready.text);
   assert.ok(ready.body.detail.length > 10, ready.text);

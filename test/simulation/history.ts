@@ -14,13 +14,10 @@ const actorOf = (
   room: Room,
   who: number,
 ): { readonly by: string; readonly call: Call; readonly member: Member | null; readonly http: HttpClient } => {
-  const member =
-    who % 4 === 0
-      ? undefined
-      : pick(
-          room.members.filter(({ ended }) => ended === null),
-          who,
-        );
+  // Every other time a guest, where there is one: they are who is limited.
+  const present = room.members.filter(({ ended }) => ended === null);
+  const guests = present.filter(({ share }) => share !== null);
+  const member = who % 4 === 0 ? undefined : pick(who % 2 === 1 && guests.length > 0 ? guests : present, who >> 1);
   return member === undefined
     ? { by: 'owner', call: room.owner.call, member: null, http: room.owner }
     : { by: member.client_id, call: member.http.call, member, http: member.http };
@@ -89,14 +86,7 @@ const act = (room: Room, action: Action): void | Promise<void> => {
       return room.ask(
         { what: 'shares.create', by: name, session, input: { constraints } },
         () => http.shares.create({ session_id: session, constraints } as never) as never,
-        (made) => {
-          const { share_id, token, capability } = made as never as {
-            share_id: string;
-            token: string;
-            capability: { id: string };
-          };
-          room.shares.push({ share_id, token, capability_id: capability.id, session, limits: constraints });
-        },
+        (made) => keepShare(room, session, constraints, made),
       );
     }
     default:
@@ -174,6 +164,11 @@ const actPlainly = (room: Room, { do: what, who, which }: PlainAction): void => 
   }
 };
 
+const keepShare = (room: Room, session: string, limits: Readonly<Record<string, unknown>>, made: unknown): void => {
+  const { share_id, token, capability } = made as { share_id: string; token: string; capability: { id: string } };
+  room.shares.push({ share_id, token, capability_id: capability.id, session, limits });
+};
+
 const SESSIONS = 2;
 
 /** Plays a history to its end; the room stays to be looked at until `end`. */
@@ -190,6 +185,17 @@ export const play = async ({ seed, actions }: History): Promise<Room> => {
           room.follow(made as never, null);
         },
       );
+    await room.settle(200);
+    // A guest whose budget is small, and who may hand on what is left of it.
+    const [session_id = ''] = room.sessions;
+    const constraints = { may_share: true, max_operations: 3 };
+    room.ask(
+      { what: 'shares.create', by: 'owner', session: session_id, input: { constraints } },
+      () => room.owner.shares.create({ session_id, constraints }) as never,
+      (made) => keepShare(room, session_id, constraints, made),
+    );
+    await room.settle(200);
+    actPlainly(room, { do: 'join', who: 0, which: 0 });
     await room.settle(200);
     for (const action of actions) await act(room, action);
     room.recover();
