@@ -91,7 +91,7 @@ export const createHandlers = ({ report, places: count, onRun, onStep }: Handler
       if (!runs()) return;
       const reached = Math.round((100 * (part + 1)) / parts);
       if (part < progress) tell({ type: 'execution.progress', progress: reached, message: null, metadata: {} });
-      if (part < output) tell({ type: 'execution.output', stream: 'stdout', chunk: `${attempt}.${part}` });
+      if (part < output) tell({ type: 'execution.output', stream: 'stdout', chunk: `${start}.${part}` });
     }
     for (let step = 0; step < steps; step++) {
       const key = `step:${step}`;

@@ -106,6 +106,17 @@ const lived = ({ id, queued, context, starts, retries, sleeps, ends }: Life, qui
   if (end !== undefined && starts.some(({ seq }) => seq > end.seq)) say(`${id} was started after its end`);
 };
 
+/** What is said once is heard once: a message that arrives twice is taken once (ring, rule 3). */
+const saidOnce = (log: readonly Event[], say: Say): void => {
+  const heard = new Set<string>();
+  for (const { type, data } of log) {
+    if (type !== 'execution_output') continue;
+    const said = `${data['execution_id'] as string} ${data['chunk'] as string}`;
+    if (heard.has(said)) say(`${said} was written twice`);
+    heard.add(said);
+  }
+};
+
 /** Promise 13: limits are never exceeded, and nobody is refused what is left. */
 const limited = (
   room: Room,
@@ -254,6 +265,7 @@ export const brokenLaws = (room: Room): readonly string[] => {
     dense(log, say);
     for (const life of lives.values()) lived(life, room.quietSince, say);
     descended(log, say);
+    saidOnce(log, say);
     limited(room, session, log, lives, say);
     revoked(room, log, lives, say);
     followed(room, session, log, say);

@@ -76,7 +76,12 @@ export const MUTANTS: readonly Mutant[] = [
     '  of > 0 || context.starts < 0;\n',
   ),
   mutant('the deadline of whoever has it first', 'machines/execution.ts', '  guard: isExpired,', ''),
-  mutant('dedupe window dropped', 'actors/memory-disk.ts', '    answers.push([key, remembered[index] as string, until]);', ''),
+  mutant(
+    'dedupe window dropped',
+    'actors/memory-disk.ts',
+    '    answers.push([key, remembered[index] as string, until]);',
+    '',
+  ),
   mutant('a limit read before it is charged', 'machines/charge.ts', 'used >= max_operations', 'used > max_operations'),
   mutant(
     'revocation of the parent alone',
