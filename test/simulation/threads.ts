@@ -44,6 +44,8 @@ export interface Threads {
 }
 
 const RETRY_MS = 250;
+/** One of so many messages to a worker arrives twice. */
+const DOUBLED_EVERY = 32;
 
 interface Worker {
   readonly domain: Domain;
@@ -173,6 +175,7 @@ export const createThreads = ({ world, channels, process, disk, faults }: Thread
         else toMain.send(() => onOutput(worker, { type: 'pong', id: input.id, ...at.host.size(), heapMb: 1 }));
         at.host.run();
       });
+      if (world.draw(DOUBLED_EVERY) === 0) at.inbox.double();
     };
     return {
       start: (worker) => world.within(process, () => start(worker)),
