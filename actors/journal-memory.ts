@@ -43,18 +43,30 @@ export const createMemoryJournal = (options: MemoryJournalOptions = {}): Journal
   };
 
   return {
-    claim: async (shards) => write('claim', () => shards.map((shard) => claim(disk, shard))),
+    claim: async (shards) =>
+      write('claim', () => {
+        showUnseen(disk);
+        return shards.map((shard) => claim(disk, shard));
+      }),
     commit: async (turns) => {
       checkOpen();
       const { verdicts, accepted, audit, ahead } = judge(turns, disk.heads);
       if (accepted.length === 0) return verdicts;
       const records = accepted.flatMap(decodeTurns);
-      return write('commit', () => {
+      const work = (): void => {
         for (const record of records) applyTurn(disk, record);
         recordAudit(disk, audit);
         for (const [shard, head] of ahead) disk.heads.set(shard, head);
-        return verdicts;
-      });
+      };
+      let done = false;
+      try {
+        write('commit', () => (done = true));
+      } catch (error) {
+        if (done) disk.unseen.push(work);
+        throw error;
+      }
+      work();
+      return verdicts;
     },
     deadlines: async (shard, { after: [key, at], until, limit }) => {
       checkOpen();
@@ -121,6 +133,10 @@ export const createMemoryJournal = (options: MemoryJournalOptions = {}): Journal
 };
 
 const byTime = ([a, atA]: Deadline, [b, atB]: Deadline): number => atA - atB || compare(a, b);
+
+const showUnseen = (disk: MemoryDisk): void => {
+  for (const work of disk.unseen.splice(0)) work();
+};
 
 const claim = (disk: MemoryDisk, shard: number): Claim => {
   const head = disk.heads.get(shard) ?? { epoch: 0, turn: 0 };

@@ -51,6 +51,8 @@ export interface MemoryDisk {
   outbox: MemoryOut[];
   /** The time of the latest turn. */
   latest: number;
+  /** Commits that were written though their caller was told that they failed: they show with the next claim. */
+  unseen: (() => void)[];
 }
 
 export const createMemoryDisk = (): MemoryDisk => ({
@@ -67,6 +69,7 @@ export const createMemoryDisk = (): MemoryDisk => ({
   unlinking: new Set(),
   outbox: [],
   latest: 0,
+  unseen: [],
 });
 
 /** Chains entries of the audit, as JSON, to those that are there. */
