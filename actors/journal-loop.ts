@@ -208,9 +208,9 @@ export const createJournalLoop = ({ journal, stopwatch, notify, later }: Journal
     }
   };
 
-  const applyChunk = async (): Promise<void> => {
+  const applyChunk = async (little = false): Promise<void> => {
     try {
-      backlog = await journal.apply();
+      backlog = await journal.apply(little);
       if (backlog === 0) notify({ type: 'settled', group });
       if (applyFailing) succeeded();
     } catch (error) {
@@ -281,7 +281,8 @@ export const createJournalLoop = ({ journal, stopwatch, notify, later }: Journal
       // Turns keep coming: a pause now would be one of them waiting.
       if (group !== before && backlog <= BUSY_BACKLOG_BYTES) return idle(IDLE_MS);
       working = true;
-      void applyChunk().finally(() => {
+      // Somebody's single call may come at any moment; with a backlog there is more than that to be done.
+      void applyChunk(backlog <= BACKLOG_BYTES).finally(() => {
         working = false;
         if (steps.length > 0) wake();
         else idle(failing ? RETRY_MS : 0);

@@ -33,9 +33,10 @@ export interface Journal {
   note(entries: readonly AuditEntry[]): Promise<void>;
   /**
    * Moves a bounded part of the log into the tables (architecture, "Log first, tables follow"); resolves with what
-   * remains, in UTF-16 units of its text. The caller decides when.
+   * remains, in UTF-16 units of its text. The caller decides when, and whether it takes as much as a pause of about 10 ms
+   * allows, or `little`: what a single call that comes meanwhile does not notice.
    */
-  apply(): Promise<number>;
+  apply(little?: boolean): Promise<number>;
   /**
    * Removes a bounded part of what is older than retention (contract, section 2); the caller goes on while there is
    * `more`. It knows no clock. Nothing alive is touched, and no session that something alive belongs to is removed. Of a

@@ -9,8 +9,10 @@ const test = suite('mutants of the house');
 
 const SEED = Number(process.env['ARBOR_SEED'] ?? 20_261);
 const SEEDS = 2_000;
+/** Where fewer histories are wanted, a few mutants do. */
+const SOME = process.env['ARBOR_SEEDS'] === undefined ? MUTANTS.length : 3;
 
-for (const { name } of MUTANTS)
+for (const { name } of MUTANTS.slice(0, SOME))
   test(name, async () => {
     const played = await playApart(SEED, SEEDS, name);
     const history = noticedIn(played);
