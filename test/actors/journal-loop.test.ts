@@ -138,4 +138,55 @@ test('notes that cannot be written are each refused, and those after them are tr
   assert.is((await journal.reads.verifyAudit()).records, 1);
 });
 
+test('a turn whose commit failed and is durable all the same is let out once its shard knows, one that is not never', async () => {
+  const releases: string[] = [];
+  let isLost = false;
+  let isUnknown = false;
+  const journal = createMemoryJournal({
+    beforeWrite: (write) => {
+      if (isLost && write === 'commit') throw new Error('the disk takes no writes');
+    },
+    afterWrite: (write) => {
+      if (isUnknown && write === 'commit') throw new Error('the disk says nothing');
+    },
+  });
+  const loop = createJournalLoop({
+    journal,
+    stopwatch: () => 0,
+    notify: (notice) => {
+      if (notice.type === 'released')
+        for (const { replies } of notice.releases) releases.push(...replies.map(([request]) => request));
+    },
+    later: () => {},
+  });
+  const outputs: string[] = [];
+  const take = async (input: Parameters<typeof loop.take>[0]): Promise<void> => {
+    loop.take(input, ({ type }) => void outputs.push(type));
+    loop.wake();
+    await breathe();
+  };
+  const turn = (epoch: number, n: number, request: string): Promise<void> =>
+    take({
+      type: 'turn',
+      turn: turnOf(epoch, n),
+      release: { replies: [[request, { ok: true, body: {} }]], effects: [], tookMs: 0, inputs: 1 },
+    });
+  await take({ type: 'claim', shards: [1] });
+  isLost = true;
+  await turn(1, 1, 'lost');
+  isLost = false;
+  await take({ type: 'claim', shards: [1] });
+  assert.equal(releases, []);
+  isUnknown = true;
+  await turn(2, 1, 'unknown');
+  isUnknown = false;
+  assert.equal(releases, [], 'nothing is known yet');
+  await take({ type: 'claim', shards: [1] });
+  assert.equal(releases, ['unknown'], 'let out once, before the epoch begins');
+  await turn(3, 2, 'next');
+  await take({ type: 'claim', shards: [1] });
+  assert.equal(releases, ['unknown', 'next']);
+  assert.equal(outputs, ['claimed', 'closed', 'claimed', 'closed', 'claimed', 'claimed']);
+});
+
 test.run();
