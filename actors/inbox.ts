@@ -85,8 +85,14 @@ export const createInbox = ({ perShard, send, onWithdrawn }: InboxOptions): Inbo
     if (count === 0) return;
     const read = at.waiting.splice(0, count);
     at.first += count;
-    for (const { key } of read) tally(at, key, -1);
+    for (const { key, text } of read) if (text !== '') tally(at, key, -1);
     for (const { onRead } of read) onRead?.();
+  };
+
+  /** It keeps its number and is read as nothing; of its session's room it takes none any more. */
+  const empty = (at: Lane, message: Waiting): void => {
+    message.text = '';
+    tally(at, message.key, -1);
   };
 
   return {
@@ -115,15 +121,15 @@ export const createInbox = ({ perShard, send, onWithdrawn }: InboxOptions): Inbo
     died: (shard, n) => {
       const at = lane(shard);
       const message = at.waiting[n - at.first];
-      if (message === undefined) return;
+      if (message === undefined || message.text === '') return;
       message.deaths += 1;
       if (message.deaths < DEADLY) return;
       onWithdrawn(message.text);
-      message.text = '';
+      empty(at, message);
     },
     withdraw: (test) => {
-      for (const { waiting } of lanes) {
-        for (const message of waiting) if (message.text !== '' && test(message.text)) message.text = '';
+      for (const at of lanes) {
+        for (const message of at.waiting) if (message.text !== '' && test(message.text)) empty(at, message);
       }
     },
     depth: () => lanes.reduce((sum, { waiting }) => sum + waiting.length, 0),

@@ -28,7 +28,7 @@ type TurnStep = {
 type NoteStep = { readonly id: number; readonly call: Extract<JournalCall, { type: 'note' }> };
 
 /** Bytes of log that may wait while turns keep coming; above it a chunk is applied between two groups. */
-const BACKLOG_BYTES = 2 * 1024 * 1024;
+const BACKLOG_BYTES = 1024 * 1024;
 /** The same while few turns come: a read has to wait until what it asks for is in the tables. */
 const BUSY_BACKLOG_BYTES = 512 * 1024;
 /** Above it turns wait: what has to be applied before a load, a read or a start is bounded. */

@@ -29,11 +29,10 @@ import { checkLog, openSyncedMark, type SyncedMark } from './synced-mark.ts';
 
 /** How much of the log one `apply` moves, in UTF-16 units: what keeps its pause below about 10 ms. */
 const CHUNK_TEXT = 262_144;
+/** The same for a pause of about 2 ms. */
+const LITTLE_TEXT = 32_768;
 /** How many pages (4 KiB) gather in the write-ahead log before `apply` moves them into the file. */
 const CHECKPOINT_PAGES = 512;
-/** The same where a pause of about 2 ms is all that is wanted. */
-const LITTLE_TEXT = 32_768;
-const LITTLE_PAGES = 96;
 
 export interface SqliteJournalOptions {
   /** Made where it is missing. Holds `journal.db`, SQLite's files beside it, `journal.lock`, `journal.synced` and `audit.key`. */
@@ -165,13 +164,13 @@ const serve = (db: DatabaseSync, directory: string, mark: SyncedMark, opened: Di
     }
   };
 
-  /** Runs what also a full disk must not stop. */
-  const insist = <T>(work: () => T): T => {
+  /** Runs what also a full disk must not stop; `again` at once after room was given up for it, as often as there is any. */
+  const insist = <T>(work: () => T, again = work): T => {
     try {
       return watched(work);
     } catch (error) {
-      if (!isDiskError(error) || !reserve.release()) throw error;
-      return watched(work);
+      if (!isDiskError(error) || !reserve.give()) throw error;
+      return insist(again);
     }
   };
 
@@ -225,15 +224,20 @@ const serve = (db: DatabaseSync, directory: string, mark: SyncedMark, opened: Di
   };
 
   const applyChunk = (size = CHUNK_TEXT): void =>
-    guarded(`the log of ${file} could not be applied`, () => insist(() => moveChunk(size)));
+    guarded(`the log of ${file} could not be applied`, () => {
+      insist(
+        () => moveChunk(size),
+        () => moveChunk(LITTLE_TEXT),
+      );
+    });
 
   /**
    * Moves SQLite's log into the file where enough has gathered. One or the other, so that its pause and that of a chunk
    * do not add up; in turns, since a reader may hold a checkpoint back.
    */
-  const checkpointed = (pages = CHECKPOINT_PAGES): boolean => {
+  const checkpointed = (): boolean => {
     const wal = read(() => walState.get()) as { log: number; checkpointed: number };
-    checkpointing = !checkpointing && !suspect && wal.log - wal.checkpointed > pages;
+    checkpointing = !checkpointing && !suspect && wal.log - wal.checkpointed > CHECKPOINT_PAGES;
     // A checkpoint begins with an fsync of what applying has not synced: where it fails, that is in doubt as well.
     if (checkpointing) guarded(`the journal ${file} takes no writes`, () => attempt(() => moveLog.get()));
     return checkpointing;
@@ -316,7 +320,7 @@ const serve = (db: DatabaseSync, directory: string, mark: SyncedMark, opened: Di
     },
     apply: async (little = false) => {
       checkOpen();
-      if (little ? !checkpointed(LITTLE_PAGES) : !checkpointed()) applyChunk(little ? LITTLE_TEXT : CHUNK_TEXT);
+      if (!checkpointed()) applyChunk(little ? LITTLE_TEXT : CHUNK_TEXT);
       return tail.size;
     },
     prune: async (limits) => {

@@ -1,38 +1,44 @@
-import { existsSync, rmSync, writeFileSync } from 'node:fs';
+import { closeSync, openSync, statSync, truncateSync, writeSync } from 'node:fs';
 import path from 'node:path';
 
-/** Enough to move what the log holds into the tables, chunk by chunk. */
-const RESERVE_BYTES = 4 * 1_048_576;
+/** Enough to move what the log holds into the tables, part by part. */
+const RESERVE_BYTES = 16 * 1_048_576;
+/** What a small part needs; no more is given up at a time, since others may take what is free. */
+const PART_BYTES = 128 * 1_024;
 
 /**
  * Room on the disk that is given up when the disk is full, so that what is committed can still be brought into the
  * tables and read. Until it can be taken again, nothing new may be written.
  */
 export interface Reserve {
-  /** Takes the room where it is not held. Throws the file system's error when there is none. */
+  /** Takes the room that is not held. Throws the file system's error where there is none; what was held stays. */
   hold(): void;
-  /** Gives the room up; false when it was not held. */
-  release(): boolean;
+  /** Gives a part of the room up; false when none is left. */
+  give(): boolean;
 }
 
 export const createReserve = (directory: string): Reserve => {
   const file = path.join(directory, 'journal.reserve');
-  let held = existsSync(file);
+  let held = statSync(file, { throwIfNoEntry: false })?.size ?? 0;
   return {
     hold: () => {
-      if (held) return;
+      if (held >= RESERVE_BYTES) return;
+      const missing = Buffer.alloc(RESERVE_BYTES - held);
+      const handle = openSync(file, 'a', 0o600);
       try {
-        writeFileSync(file, Buffer.alloc(RESERVE_BYTES), { mode: 0o600 });
-        held = true;
+        for (let written = 0; written < missing.length; ) written += writeSync(handle, missing, written);
+        held = RESERVE_BYTES;
       } catch (error) {
-        rmSync(file, { force: true });
+        truncateSync(file, held);
         throw error;
+      } finally {
+        closeSync(handle);
       }
     },
-    release: () => {
-      if (!held) return false;
-      rmSync(file, { force: true });
-      held = false;
+    give: () => {
+      if (held === 0) return false;
+      held = Math.max(0, held - PART_BYTES);
+      truncateSync(file, held);
       return true;
     },
   };

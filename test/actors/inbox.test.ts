@@ -96,4 +96,22 @@ test('room is bounded for each shard, and half of it for each session', () => {
   assert.equal(rooms(), [true, false, true]);
 });
 
+test('what is withdrawn takes no room of its session any more, and keeps its number', () => {
+  const inbox = createInbox({ perShard: 4, send: () => {}, onWithdrawn: () => {} });
+  const key = 'ses_a/session/ses_a';
+  inbox.push(0, key, 'one');
+  inbox.push(0, key, 'two');
+  assert.is(inbox.hasRoom(0, 'ses_a'), false);
+  inbox.withdraw((text) => text === 'two');
+  assert.is(inbox.hasRoom(0, 'ses_a'), true);
+  inbox.push(0, key, 'three');
+  assert.is(inbox.hasRoom(0, 'ses_a'), false);
+  inbox.claimed({ shard: 0, epoch: 1, turn: 0, read: { main: 0 }, sent: {}, waits: [], senders: [] });
+  inbox.read(0, 2);
+  assert.is(inbox.depth(), 1);
+  assert.is(inbox.hasRoom(0, 'ses_a'), true);
+  inbox.read(0, 3);
+  assert.is(inbox.depth(), 0);
+});
+
 test.run();

@@ -149,7 +149,7 @@ else {
   test('on a full disk nothing is acknowledged, reads go on, and all is well once there is space', async () => {
     const target = mkdtempSync(path.join(tmpdir(), 'arbor-journal-'));
     try {
-      execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=16m', 'tmpfs', target], { stdio: 'ignore' });
+      execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=32m', 'tmpfs', target], { stdio: 'ignore' });
     } catch {
       rmSync(target, { recursive: true });
       process.stdout.write('# skip SQLite journal on a full disk: mounting a tmpfs is not permitted here\n');

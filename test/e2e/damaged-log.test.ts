@@ -31,13 +31,16 @@ test('after kill -9: a torn tail is cut, with all that was acknowledged; damage 
   const witness = await watchMqtt(server, own);
   const load = startLoad(server, own.session_id);
   await eventually('load', () => load.accepted.length > 200);
+  const syncedNow = (): number => Number(readFileSync(join(server.data, 'journal.synced'), 'utf8').slice(0, 10));
+  // The log begins anew whenever all of it was moved to the file.
+  await eventually('a log of some length', () => syncedNow() > 50);
   await server.kill();
   await load.stop().catch(() => undefined);
   await witness.over;
 
   const crash = readFileSync(join(server.data, WAL));
-  const synced = Number(readFileSync(join(server.data, 'journal.synced'), 'utf8').slice(0, 10));
-  assert.ok(synced > 50, `${synced} frames were synced`);
+  const synced = syncedNow();
+  assert.ok(synced > 4, `${synced} frames were synced`);
   /** The same crash with another log. */
   const withLog = (name: string, log: Uint8Array): string => {
     const data = join(space.directory, name);
