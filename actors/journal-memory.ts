@@ -22,6 +22,8 @@ export interface MemoryJournalOptions {
 export const createMemoryJournal = (options: MemoryJournalOptions = {}): Journal => {
   const { disk = createMemoryDisk(), beforeWrite, afterWrite } = options;
   let open = true;
+  // Who opens a disk sees all that is on it.
+  showUnseen(disk);
 
   const checkOpen = (): void => {
     if (!open) throw new StoreFailedError('the journal in memory is closed');

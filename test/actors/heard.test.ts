@@ -16,13 +16,13 @@ test('who is not behind does not wait; who is waits for exactly what was let go 
   committed = 3;
   wait('three');
   heard.group(1);
-  await null;
+  await Promise.resolve();
   assert.equal(over, []);
   heard.group(2);
-  await null;
+  await Promise.resolve();
   assert.equal(over, ['two']);
   heard.group(3);
-  await null;
+  await Promise.resolve();
   assert.equal(over, ['two', 'three']);
   assert.is(heard.caughtUp(), null);
 });
@@ -50,7 +50,7 @@ test('a read is answered once the main thread has heard of all that it may show'
   const reads = readsCaughtUp({ actor } as unknown as Reads, heard);
   let answered = false;
   const read = reads.actor('key').then(() => (answered = true));
-  for (let turn = 0; turn < 5; turn++) await null;
+  for (let turn = 0; turn < 5; turn++) await Promise.resolve();
   assert.is(answered, false);
   heard.group(1);
   await read;
