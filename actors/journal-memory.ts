@@ -1,6 +1,6 @@
 import { addressOf } from '../machines/address.ts';
 import { type Claim, type Deadline, type Journal, StoreFailedError } from './journal.ts';
-import { judge } from './journal-verdicts.ts';
+import { judge, type ShardHead } from './journal-verdicts.ts';
 import { applyTurn, compare, createMemoryDisk, type MemoryDisk, recordAudit } from './memory-disk.ts';
 import { pruneDisk } from './memory-prune.ts';
 import { memoryReads } from './memory-reads.ts';
@@ -45,11 +45,16 @@ export const createMemoryJournal = (options: MemoryJournalOptions = {}): Journal
   };
 
   return {
-    claim: async (shards) =>
+    claim: async (shards) => {
       write('claim', () => {
-        showUnseen(disk);
-        return shards.map((shard) => claim(disk, shard));
-      }),
+        for (const shard of shards) {
+          const { epoch, turn } = disk.heads.get(shard) ?? { epoch: 0, turn: 0 };
+          disk.heads.set(shard, { epoch: epoch + 1, turn });
+        }
+      });
+      showUnseen(disk);
+      return shards.map((shard) => claimOf(disk, shard));
+    },
     commit: async (turns) => {
       checkOpen();
       const { verdicts, accepted, audit, ahead } = judge(turns, disk.heads);
@@ -58,7 +63,9 @@ export const createMemoryJournal = (options: MemoryJournalOptions = {}): Journal
       const work = (): void => {
         for (const record of records) applyTurn(disk, record);
         recordAudit(disk, audit);
-        for (const [shard, head] of ahead) disk.heads.set(shard, head);
+        // Where it shows late, the shard may be claimed anew already.
+        for (const [shard, { epoch, turn }] of ahead)
+          disk.heads.set(shard, { epoch: Math.max(epoch, disk.heads.get(shard)?.epoch ?? 0), turn });
       };
       let done = false;
       try {
@@ -140,17 +147,15 @@ const showUnseen = (disk: MemoryDisk): void => {
   for (const work of disk.unseen.splice(0)) work();
 };
 
-const claim = (disk: MemoryDisk, shard: number): Claim => {
-  const head = disk.heads.get(shard) ?? { epoch: 0, turn: 0 };
-  const epoch = head.epoch + 1;
-  disk.heads.set(shard, { epoch, turn: head.turn });
+const claimOf = (disk: MemoryDisk, shard: number): Claim => {
+  const { epoch, turn } = disk.heads.get(shard) as ShardHead;
   const live = [...disk.actors.values()]
     .filter((actor) => actor.shard === shard && !actor.done)
     .toSorted((a, b) => compare(a.key, b.key));
   return {
     shard,
     epoch,
-    turn: head.turn,
+    turn,
     read: { ...disk.read.get(shard) },
     sent: { ...disk.sent.get(shard) },
     waits: live.flatMap(({ key, waits }) => (waits === null ? [] : [[key, waits] as const])),
