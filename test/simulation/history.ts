@@ -199,7 +199,8 @@ export const play = async ({ seed, actions }: History): Promise<Room> => {
     await room.settle(200);
     for (const action of actions) await act(room, action);
     room.recover();
-    // By the clock of the server, which may be ahead of the wall.
+    await room.settle(2_000);
+    // By the clock of the server that is up now, which may be ahead of the wall.
     room.quietSince = Math.max(room.world.now(), room.disk.latest, room.server().up()?.ring.now() ?? 0);
     await room.settle(SETTLE_MS);
     return room;
