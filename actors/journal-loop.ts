@@ -64,6 +64,8 @@ export const createJournalLoop = ({ journal, stopwatch, notify, later }: Journal
    * then they are let out like any other, for nobody else would ever tell of them.
    */
   const doubtful = new Map<number, TurnStep[]>();
+  /** The epochs that were given out last: a turn of an older one was refused, whatever became of its group. */
+  const epochs = new Map<number, number>();
 
   const failed = (error: unknown): void => {
     failing = true;
@@ -92,8 +94,8 @@ export const createJournalLoop = ({ journal, stopwatch, notify, later }: Journal
     } catch (error) {
       failed(error);
       for (const turn of turns) {
-        const { shard } = turn.input.turn;
-        doubtful.set(shard, [...(doubtful.get(shard) ?? []), turn]);
+        const { shard, epoch } = turn.input.turn;
+        if (epoch === epochs.get(shard)) doubtful.set(shard, [...(doubtful.get(shard) ?? []), turn]);
         closed(turn);
       }
     }
@@ -124,7 +126,8 @@ export const createJournalLoop = ({ journal, stopwatch, notify, later }: Journal
     }
     succeeded();
     backlog = 0;
-    for (const { shard, turn } of claims) {
+    for (const { shard, epoch, turn } of claims) {
+      epochs.set(shard, epoch);
       // No other turn of this number can have come between: the epoch was closed until now.
       letOut(
         (doubtful.get(shard) ?? []).filter(({ input }) => input.turn.turn <= turn),

@@ -189,4 +189,46 @@ test('a turn whose commit failed and is durable all the same is let out once its
   assert.equal(outputs, ['claimed', 'closed', 'claimed', 'closed', 'claimed', 'claimed']);
 });
 
+test('a refused turn of an older epoch is never let out, whatever becomes of its group', async () => {
+  const releases: string[] = [];
+  let fails = false;
+  const journal = createMemoryJournal({
+    beforeWrite: () => {
+      if (fails) throw new Error('the disk takes no writes');
+    },
+  });
+  const loop = createJournalLoop({
+    journal,
+    stopwatch: () => 0,
+    notify: (notice) => {
+      if (notice.type === 'released')
+        for (const { replies } of notice.releases) releases.push(...replies.map(([request]) => request));
+    },
+    later: () => {},
+  });
+  const take = (input: Parameters<typeof loop.take>[0]): void => loop.take(input, () => {});
+  const run = async (): Promise<void> => {
+    loop.wake();
+    await breathe();
+  };
+  const turn = (shard: number, epoch: number, n: number, request: string): void =>
+    take({
+      type: 'turn',
+      turn: { ...turnOf(epoch, n), shard },
+      release: { replies: [[request, { ok: true, body: {} }]], effects: [], tookMs: 0, inputs: 1 },
+    });
+  take({ type: 'claim', shards: [1, 2] });
+  take({ type: 'claim', shards: [1] });
+  turn(1, 2, 1, 'of the present');
+  await run();
+  fails = true;
+  turn(1, 1, 1, 'of a zombie');
+  turn(2, 1, 1, 'of a neighbour');
+  await run();
+  fails = false;
+  take({ type: 'claim', shards: [1, 2] });
+  await run();
+  assert.equal(releases, ['of the present']);
+});
+
 test.run();
