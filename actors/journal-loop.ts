@@ -277,18 +277,19 @@ export const createJournalLoop = ({ journal, stopwatch, notify, later }: Journal
   const idle = (delayMs: number): void => {
     if (backlog === 0 || idling || closing) return;
     idling = true;
-    const before = group;
+    const [groupBefore, backlogBefore] = [group, backlog];
     later(() => {
       idling = false;
       if (working || closing) return;
       // Turns keep coming: a pause now would be one of them waiting.
-      if (group !== before && backlog <= BUSY_BACKLOG_BYTES) return idle(IDLE_MS);
+      if (group !== groupBefore && backlog <= BUSY_BACKLOG_BYTES) return idle(IDLE_MS);
       working = true;
       // Somebody's single call may come at any moment; with a backlog there is more than that to be done.
       void applyChunk(backlog <= BACKLOG_BYTES).finally(() => {
         working = false;
         if (steps.length > 0) wake();
-        else idle(failing ? RETRY_MS : 0);
+        else if (failing) idle(RETRY_MS);
+        else idle(backlog < backlogBefore ? 0 : IDLE_MS);
       });
     }, delayMs);
   };

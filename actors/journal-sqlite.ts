@@ -4,6 +4,7 @@ import { openAuditKey } from './audit-key.ts';
 import { type Claim, type Journal, type OutMessage, StoreFailedError, type TurnText, type Verdict } from './journal.ts';
 import { createApplier, type ShardProgress } from './sqlite-apply.ts';
 import { createAuditLog, hasAudit } from './sqlite-audit.ts';
+import { createCheckpointer } from './sqlite-checkpoint.ts';
 import {
   checkPages,
   databaseFile,
@@ -31,8 +32,16 @@ import { checkLog, openSyncedMark, type SyncedMark } from './synced-mark.ts';
 const CHUNK_TEXT = 262_144;
 /** The same for a pause of about 2 ms. */
 const LITTLE_TEXT = 32_768;
-/** How many pages (4 KiB) gather in the write-ahead log before `apply` moves them into the file. */
+/** How many pages (4 KiB) gather in SQLite's log before they are moved into the file. */
 const CHECKPOINT_PAGES = 512;
+/**
+ * From this length on the tables wait for a checkpoint where that hurts nobody: the log begins anew where all of it is in
+ * the file and nothing was written meanwhile.
+ */
+const LONG_LOG_PAGES = 1_024;
+/** From this length on it is made to begin anew, by a checkpoint of its last part while nobody can write. */
+const LONGEST_LOG_PAGES = 8_192;
+const LAST_PART = 1 / 128;
 
 export interface SqliteJournalOptions {
   /** Made where it is missing. Holds `journal.db`, SQLite's files beside it, `journal.lock`, `journal.synced` and `audit.key`. */
@@ -120,6 +129,10 @@ const serve = (db: DatabaseSync, directory: string, mark: SyncedMark, opened: Di
   /** What the tables say of each shard. */
   const progress = new Map<number, ShardProgress>();
 
+  const checkpointer = createCheckpointer(directory, (error) => {
+    if (isSqliteError(error)) suspect = unread = true;
+  });
+
   const readShards = (wanted?: ReadonlySet<number>): void => {
     for (const row of listShards.all() as unknown as ShardRow[]) {
       if (wanted !== undefined && !wanted.has(row.shard)) continue;
@@ -139,6 +152,8 @@ const serve = (db: DatabaseSync, directory: string, mark: SyncedMark, opened: Di
    */
   const heal = (): void => {
     if (!suspect) return;
+    // SQLite has one checkpoint at a time, and waits for none.
+    if (checkpointer.isBusy) throw new StoreFailedError(`a checkpoint of ${file} is under way`);
     const { log } = walState.get() as { log: number };
     const whole = scanWal(walFile(directory))?.whole ?? 0;
     if (whole < log) throw new StoreFailedError(`${walFile(directory)} lost frame ${whole + 1} of ${log}`);
@@ -204,7 +219,7 @@ const serve = (db: DatabaseSync, directory: string, mark: SyncedMark, opened: Di
   const moveChunk = (size: number): void => {
     // What is read has to be in the tables also while nothing can be made durable. They may be filled unhealed, since
     // that is not synced anyway; nothing else is written before it is healed.
-    if (!attempt(heal)) readAgain();
+    if (checkpointer.isBusy || !attempt(heal)) readAgain();
     const rows = tail.oldest(size);
     const lastId = rows.at(-1)?.id;
     if (lastId === undefined) return;
@@ -232,15 +247,20 @@ const serve = (db: DatabaseSync, directory: string, mark: SyncedMark, opened: Di
     });
 
   /**
-   * Moves SQLite's log into the file where enough has gathered. One or the other, so that its pause and that of a chunk
-   * do not add up; in turns, since a reader may hold a checkpoint back.
+   * Has SQLite's log moved into the file where enough has gathered. Whether that is to go before a chunk: here, since
+   * their pauses are not to add up (in turns, since a reader may hold a checkpoint back), or on its thread, where the
+   * chunk can wait for it.
    */
-  const checkpointed = (): boolean => {
-    const wal = read(() => walState.get()) as { log: number; checkpointed: number };
-    checkpointing = !checkpointing && !suspect && wal.log - wal.checkpointed > CHECKPOINT_PAGES;
-    // A checkpoint begins with an fsync of what applying has not synced: where it fails, that is in doubt as well.
-    if (checkpointing) guarded(`the journal ${file} takes no writes`, () => attempt(() => moveLog.get()));
-    return checkpointing;
+  const checkpointed = (canWait: boolean): boolean => {
+    const { log, checkpointed: moved } = read(() => walState.get()) as { log: number; checkpointed: number };
+    if (!checkpointer.isBusy && !suspect) {
+      const isLast = log > LONGEST_LOG_PAGES && log - moved < log * LAST_PART;
+      checkpointing = isLast ? !checkpointing : log - moved > CHECKPOINT_PAGES && !checkpointer.begin();
+      // A checkpoint begins with an fsync of what applying has not synced: where it fails, that is in doubt as well.
+      if (checkpointing) guarded(`the journal ${file} takes no writes`, () => attempt(() => moveLog.get()));
+      if (checkpointing) return true;
+    }
+    return canWait && checkpointer.isBusy && log > LONG_LOG_PAGES;
   };
 
   const applyUpTo = (lastId: number): void => {
@@ -320,12 +340,12 @@ const serve = (db: DatabaseSync, directory: string, mark: SyncedMark, opened: Di
     },
     apply: async (little = false) => {
       checkOpen();
-      if (!checkpointed()) applyChunk(little ? LITTLE_TEXT : CHUNK_TEXT);
+      if (!checkpointed(little)) applyChunk(little ? LITTLE_TEXT : CHUNK_TEXT);
       return tail.size;
     },
     prune: async (limits) => {
       checkOpen();
-      if (checkpointed()) {
+      if (checkpointed(false)) {
         const { unlinked = [] } = limits;
         if (unlinked.length > 0) write(() => transact(db, () => pruner.unlinked(unlinked)));
         return { counts: { sessions: 0, actors: 0, events: 0, records: 0 }, unlink: [], more: true };
@@ -339,6 +359,7 @@ const serve = (db: DatabaseSync, directory: string, mark: SyncedMark, opened: Di
     close: async () => {
       if (!open) return;
       open = false;
+      await checkpointer.close();
       guarded(`the journal ${file} could not be closed`, () => {
         mark.clear();
         owned.dispose();

@@ -101,6 +101,13 @@ export const openReader = (directory: string): DatabaseSync => {
   });
 };
 
+/** Opens a connection that only moves the log into the file, beside the writer of the same process. */
+export const openCheckpointer = (directory: string): DatabaseSync => {
+  const db = new DatabaseSync(databaseFile(directory), { timeout: BUSY_TIMEOUT_MS });
+  db.exec('PRAGMA synchronous = FULL');
+  return db;
+};
+
 /** Makes durable which files a directory has. */
 export const syncDirectory = (directory: string): void => {
   const handle = openSync(directory, 'r');

@@ -1,7 +1,8 @@
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
+import { setImmediate } from 'node:timers/promises';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { REMEMBERED_LIMIT, StoreFailedError } from '../../actors/journal.ts';
@@ -54,6 +55,29 @@ test(
     await createWriter(journal, 1);
     await journal.close();
     await (await createSqliteJournal({ directory })).close();
+  }),
+);
+
+test(
+  "SQLite's log begins anew now and then although it is written all the time",
+  inDirectory(async (directory) => {
+    const journal = await createSqliteJournal({ directory });
+    const writer = await createWriter(journal, 1);
+    const text = 'x'.repeat(40_000);
+    let longest = 0;
+    for (let seq = 1; seq <= 1_500; seq++) {
+      await writer.commit({ events: [[sessionId(1), seq, 'execution_output', text]] });
+      await journal.apply();
+      // What the thread of the checkpoints has to say comes in between.
+      await setImmediate();
+      longest = Math.max(longest, statSync(path.join(directory, 'journal.db-wal')).size);
+    }
+    const written = 1_500 * 2 * text.length;
+    assert.ok(longest < written / 2, `${written} bytes were written through a log of ${longest}`);
+    await journal.close();
+    const again = await createSqliteJournal({ directory });
+    assert.is((await again.load(sessionId(1))).seq, 1_500);
+    await again.close();
   }),
 );
 

@@ -1,5 +1,5 @@
 import { fileURLToPath } from 'node:url';
-import { createWorkspace, type Json, type ServerProcess, type Workspace } from '../support/server.ts';
+import { createWorkspace, SHIPPED_MAIN, type Json, type ServerProcess, type Workspace } from '../support/server.ts';
 
 const commandFile = (name: string): string =>
   name.includes('/') ? name : fileURLToPath(new URL(`./commands/${name}.ts`, import.meta.url));
@@ -14,11 +14,11 @@ export interface Served {
 }
 
 /**
- * A server in a process of its own, with these of the benchmark's commands, or those in these files; it ends with the workspace, or after
+ * The server as it is shipped, in a process of its own, with these of the benchmark's commands, or those in these files; it ends with the workspace, or after
  * `lifeMs`.
  */
 export const serve = async (commands: readonly string[], settings: object, lifeMs?: number): Promise<Served> => {
-  const workspace = createWorkspace();
+  const workspace = createWorkspace(SHIPPED_MAIN);
   const config = workspace.config({ commands: commands.map(commandFile), ...settings });
   const env = { ARBOR_LOG_LEVEL: 'silent' };
   const again: Served['again'] = async () => {

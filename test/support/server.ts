@@ -81,6 +81,8 @@ export interface Workspace extends AsyncDisposable {
 }
 
 const MAIN = resolve(import.meta.dirname, '../../src/cli/main.ts');
+/** The command line as it is shipped, once it is built. */
+export const SHIPPED_MAIN = resolve(import.meta.dirname, '../../dist/src/cli/main.js');
 const COMMANDS = resolve(import.meta.dirname, 'commands');
 
 /** More than any call takes on a loaded machine, the longest wait of 60 s included. */
@@ -97,12 +99,13 @@ process.once('exit', () => {
 
 /** Runs the command line on the same Node, with an environment that holds nothing of this one's. */
 const spawnArbor = (
+  main: string,
   args: readonly string[],
   cwd: string,
   env: Readonly<Record<string, string>>,
   lifeMs: number,
 ): Arbor => {
-  const child = spawn(process.execPath, [MAIN, ...args], {
+  const child = spawn(process.execPath, [main, ...args], {
     cwd,
     env: { PATH: process.env['PATH'], HOME: cwd, ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
@@ -222,7 +225,8 @@ const serverOf = (arbor: Arbor, data: string): ServerProcess => {
   };
 };
 
-export const createWorkspace = (): Workspace => {
+/** `main` is the command line's file: the source unless said otherwise. */
+export const createWorkspace = (main = MAIN): Workspace => {
   const directory = mkdtempSync(join(tmpdir(), 'arbor-e2e-'));
   const started: Arbor[] = [];
   const write = (name: string, text: string): string => {
@@ -231,7 +235,7 @@ export const createWorkspace = (): Workspace => {
     return path;
   };
   const arbor: Workspace['arbor'] = (args, env = {}, lifeMs = LIFE_MS) => {
-    const process = spawnArbor(args, directory, env, lifeMs);
+    const process = spawnArbor(main, args, directory, env, lifeMs);
     started.push(process);
     return process;
   };

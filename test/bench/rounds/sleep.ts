@@ -67,6 +67,13 @@ for (let n = 0; n < WARM_UP; n++) {
   await execute(id);
 }
 
+/** What the machine itself takes from whoever runs: the same calculation, between the calls. */
+const idling: number[] = [];
+const calculate = async (): Promise<void> => {
+  const map = new Map(Array.from({ length: 6_000 }, (_, n) => [`k${(n * 7_919) % 4_001}`, n]));
+  if (JSON.stringify([...map]).length === 0) throw new Error('nothing');
+};
+
 /** Each call to one that sleeps is followed by the same to one of those that were woken lately. */
 const measured = async (call: (id: string) => Promise<unknown>) => {
   const asleep: number[] = [];
@@ -79,6 +86,7 @@ const measured = async (call: (id: string) => Promise<unknown>) => {
     woken.push(id);
     const other = woken[Math.max(0, woken.length - 1 - Math.floor(random() * 500))] as string;
     awake.push(await timed(() => call(other)));
+    idling.push(await timed(calculate));
   }
   return { asleep, awake };
 };
@@ -100,6 +108,8 @@ print({
   'accept, asleep, p99 ms': quantile(executes.asleep, 0.99),
   'accept, awake, p50 ms': quantile(executes.awake, 0.5),
   'accept, awake, p99 ms': quantile(executes.awake, 0.99),
+  'a calculation meanwhile, p50 ms': quantile(idling, 0.5),
+  'a calculation meanwhile, p99 ms': quantile(idling, 0.99),
   'sessions.get, asleep, p50 ms': quantile(gets.asleep, 0.5),
   'sessions.get, asleep, p99 ms': quantile(gets.asleep, 0.99),
   'sessions.get, awake, p50 ms': quantile(gets.awake, 0.5),
