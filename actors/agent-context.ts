@@ -9,6 +9,7 @@ import { createOutput, type Output, type Stream } from './agent-output.ts';
 import { createProgress, type Progress } from './agent-progress.ts';
 import { createSteps, type Steps } from './agent-steps.ts';
 import { RESULT_ARTIFACT, writeArtifact } from './artifacts.ts';
+import { createIdentifiers } from './identifiers.ts';
 import type { Rpc } from './rpc.ts';
 
 const MAX_ARTIFACTS = 100;
@@ -58,6 +59,7 @@ export const openContext = (options: ContextOptions): OpenContext => {
   let output: Output | null = null;
   let log: LineLog | null = null;
   let steps: Steps | null = null;
+  let newId: ReturnType<typeof createIdentifiers> | null = null;
   let controller: AbortController | null = null;
   let aborted: Error | null = null;
   let doomed: Problem | null = null;
@@ -145,6 +147,7 @@ export const openContext = (options: ContextOptions): OpenContext => {
       suspend,
       isBusy: () => writing.size > 0,
       now,
+      newCoordinationId: () => (newId ??= createIdentifiers(Date.now))('coordination'),
     });
     if (aborted !== null) steps.abort(aborted, true);
     if (closed) steps.close();
@@ -179,6 +182,7 @@ export const openContext = (options: ContextOptions): OpenContext => {
     artifact: (name, content, mediaType = DEFAULT_MEDIA_TYPE) => unwatched(writeArtifactOf(name, content, mediaType)),
     step: (name, fn) => unwatched(openSteps().step(name, fn)),
     sleep: (ms, name) => unwatched(openSteps().sleep(ms, name)),
+    confirm: (question, name) => unwatched(openSteps().confirm(question, name)),
   };
 
   return {

@@ -16,6 +16,7 @@ export const ERRORS = {
   method_not_found: { status: 404, title: 'There is no such operation', retry: false },
   method_not_allowed: { status: 405, title: 'This method is not offered here', retry: false },
   conflict: { status: 409, title: 'The present state does not allow this', retry: false },
+  not_confirmed: { status: 409, title: 'The execution was not confirmed', retry: false },
   already_decided: { status: 409, title: 'The question has its outcome', retry: false },
   cursor_expired: { status: 410, title: 'The cursor is older than the retention', retry: false },
   too_large: { status: 413, title: 'Larger than the bound', retry: false },

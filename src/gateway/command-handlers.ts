@@ -82,10 +82,14 @@ export const commandHandlers = (context: GatewayContext): Pick<Handlers, 'comman
     const timeout = input.timeout ?? command.facts.timeout;
     if (input.dry_run) {
       const { name, mode, risk, secrets } = command.facts;
-      const capability_id = covered.capability.id;
+      const { id: capability_id, constraints } = covered.capability;
+      const confirmations = Math.max(
+        command.facts.confirmations?.required_confirmations ?? 0,
+        constraints.require_confirmations ?? 0,
+      );
       // A schema may give a marked field another name: then what was given is shown, in which it has its own.
       const shown = masked(secrets === undefined ? checked.data : input.args, secrets);
-      return answer({ dry_run: true, command: name, args: shown, mode, risk, timeout, capability_id });
+      return answer({ dry_run: true, command: name, args: shown, mode, risk, timeout, capability_id, confirmations });
     }
     if (system.agents.depth().queued >= limits.queuedExecutions)
       return refuse(problem('overloaded', `${limits.queuedExecutions} executions are queued`, { retry_after: 5 }));
@@ -119,6 +123,9 @@ export const commandHandlers = (context: GatewayContext): Pick<Handlers, 'comman
       }),
     );
     const acceptedId = accepted.ok ? (accepted.body['execution_id'] as ExecutionId) : null;
+    const question = accepted.ok ? accepted.body['coordination_id'] : undefined;
+    // What has to be confirmed first has no place meanwhile.
+    if (question !== undefined) system.agents.release(execution_id);
     if (acceptedId === execution_id) consumed.accepted();
     else {
       consumed.refund();
@@ -126,10 +133,10 @@ export const commandHandlers = (context: GatewayContext): Pick<Handlers, 'comman
       waiter?.cancel();
       return accepted.ok ? answerKnown(acceptedId as ExecutionId, wait, call) : accepted;
     }
-    if (waiter === null) return answer(pendingView(execution_id));
+    if (waiter === null) return answer(pendingView(execution_id, question));
     // It is accepted whatever comes now, so where there is no place to wait it goes on as an async one.
     const waited = await waitFor(context, call, waiter, wait);
-    return answer(waited.ok && waited.json !== null ? endedView(waited.json) : pendingView(execution_id));
+    return answer(waited.ok && waited.json !== null ? endedView(waited.json) : pendingView(execution_id, question));
   };
 
   /** Those of one caller for the same reason are one record a second, with their count. */

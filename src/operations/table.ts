@@ -3,6 +3,13 @@ import { auditList, auditVerify } from './audit.ts';
 import { capabilitiesList, capabilitiesRevoke } from './capabilities.ts';
 import { clientsLeave, clientsList, clientsRegister } from './clients.ts';
 import { commandsExecute, commandsList } from './commands.ts';
+import {
+  coordinationsCancel,
+  coordinationsCreate,
+  coordinationsGet,
+  coordinationsList,
+  coordinationsVote,
+} from './coordinations.ts';
 import { eventsList } from './events.ts';
 import { artifactsGet, executionsCancel, executionsGet, executionsList } from './executions.ts';
 import type { Operation } from './operation.ts';
@@ -30,6 +37,11 @@ export const OPERATION_TABLE = {
   'shares.create': sharesCreate,
   'shares.list': sharesList,
   'shares.revoke': sharesRevoke,
+  'coordinations.create': coordinationsCreate,
+  'coordinations.list': coordinationsList,
+  'coordinations.get': coordinationsGet,
+  'coordinations.cancel': coordinationsCancel,
+  'coordinations.vote': coordinationsVote,
   'capabilities.list': capabilitiesList,
   'capabilities.revoke': capabilitiesRevoke,
   'audit.list': auditList,

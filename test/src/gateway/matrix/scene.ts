@@ -84,6 +84,15 @@ const artifact = (scene: Scene): Promise<string> =>
     return name;
   });
 
+/** Asks a question that the requester may decide. */
+const ask = (scene: Scene, token: string | null): Promise<Json> =>
+  scene.stage.must('POST', `${pathOf(scene)}/coordinations`, token, {
+    operation: 'deploy',
+    description: 'May it be deployed?',
+    required_confirmations: 100,
+    requester_may_vote: true,
+  });
+
 const made = (scene: Scene): Promise<Json> => scene.once('share', () => share(scene, {}));
 
 export interface Choice {
@@ -106,6 +115,12 @@ export const fillersOf = (
   execution_id: () => (own ? (caller.execution_id ?? start(scene, caller.token, 'help')) : running(scene)),
   name: () => artifact(scene),
   share_id: async () => (own ? await share(scene, {}, caller) : await made(scene)).share_id,
+  coordination_id: async () =>
+    (await (own ? ask(scene, caller.token) : scene.once('question', () => ask(scene, scene.owner.token))))
+      .coordination_id,
+  operation: () => 'deploy',
+  description: () => 'May it be deployed?',
+  vote: () => 'confirm',
   capability_id: async () => (await made(scene)).capability.id,
   token: async () => (await made(scene)).token,
   key_id: async () => (await scene.stage.on.keyOf(scene.stage.unique('somebody'))).split('.')[0],
