@@ -45,7 +45,7 @@ export const opening = (
     readonly execution_id: Of<'session.confirm'>['execution_id'] | null;
   },
 ): { readonly coordinations: SessionContext['coordinations']; readonly effect: Effect } => {
-  const { coordination_id, requester, ...rest } = asked;
+  const { coordination_id, question, details, requester, execution_id } = asked;
   return {
     coordinations: [...context.coordinations, { id: coordination_id, execution_id: asked.execution_id }],
     effect: toCoordination(
@@ -55,7 +55,9 @@ export const opening = (
         type: 'coordination.open',
         session_id: context.session_id,
         coordination_id,
-        ...rest,
+        question,
+        details,
+        execution_id,
         requester: electorOf(context, requester),
         electorate: electorate(context, at),
       },

@@ -71,6 +71,7 @@ program
   .argument('<session>')
   .option('--after <seq>', 'only those after this one', wholeNumber)
   .option('--until-closed', 'end when the session does')
+  .option('--no-prompt', 'do not ask what the session asks')
   .option('--json', 'print each as JSON')
   .action(
     online(async (settings, session: string, flags: Record<string, never>) => {
@@ -101,6 +102,20 @@ program
       return cancel(settings, execution);
     }),
   );
+
+for (const said of ['confirm', 'reject'] as const)
+  program
+    .command(said)
+    .description(`${said} what a session asks`)
+    .argument('<coordination>', 'the id of the question (crd_…)')
+    .option('--comment <text>', 'shown with the vote')
+    .option('--json', 'print the question as JSON')
+    .action(
+      online(async (settings, coordination: string, flags: Record<string, never>) => {
+        const { vote } = await import('./vote.ts');
+        return vote(settings, said, coordination, flags);
+      }),
+    );
 
 program
   .command('backup')
