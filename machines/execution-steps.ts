@@ -350,15 +350,29 @@ export const confirmed = (context: ExecutionContext, message: Of<'execution.conf
 export const notConfirmed = (context: ExecutionContext, { confirmation, at }: Of<'execution.confirmed'>): Now => {
   const { status, coordination_id } = confirmation;
   const settled = { ...context, confirmation: null };
+  const waited_ms = waitedUntil(context, at);
   if (status === 'cancelled') {
     const error = problem('cancelled', 'the question whether it may start was taken back', { coordination_id });
-    return end(settled, at, 'cancelled', { error }, { cancelled_by: null, reason: 'not_confirmed', coordination_id });
+    return end(
+      settled,
+      at,
+      'cancelled',
+      { error, waited_ms },
+      { cancelled_by: null, reason: 'not_confirmed', coordination_id },
+    );
   }
   const error = problem('not_confirmed', `the question whether it may start was ${status}`, {
     reason: status,
     coordination_id,
   });
-  return end(settled, at, 'failed', { error }, { error, attempts: 0, duration_ms: 0, artifacts: [] }, 'warning');
+  return end(
+    settled,
+    at,
+    'failed',
+    { error, waited_ms },
+    { error, attempts: 0, duration_ms: 0, artifacts: [] },
+    'warning',
+  );
 };
 
 export const refuseAccept = (context: ExecutionContext): Now => ({

@@ -116,4 +116,16 @@ export const MUTANTS: readonly Mutant[] = [
     'ledger: release(context.ledger, charged)',
     'ledger: context.ledger',
   ),
+  mutant(
+    'a quorum short by one',
+    'machines/question.ts',
+    'votes.length - rejections >= rules.required_confirmations',
+    'votes.length - rejections >= rules.required_confirmations - 1',
+  ),
+  mutant(
+    'started without a yes',
+    'machines/execution.ts',
+    'guard: ({ event: { confirmation } }) => confirmation !== undefined,',
+    'guard: () => false,',
+  ),
 ];
