@@ -125,6 +125,7 @@ help('lists all commands with schema, risk and operation', async () => {
       risk: 'medium',
       mode: 'async',
       timeout: 1800,
+      confirmations: 0,
       args_schema: {
         $schema: 'https://json-schema.org/draft/2020-12/schema',
         type: 'object',
