@@ -25,6 +25,8 @@ export type ClientId = Id<'client'>;
 export type ExecutionId = Id<'execution'>;
 export type CapabilityId = Id<'capability'>;
 export type ShareId = Id<'share'>;
+export type WebhookId = Id<'webhook'>;
+export type DeliveryId = Id<'delivery'>;
 
 const BODY = '[0-7][0-9A-HJKMNP-TV-Z]{25}';
 

@@ -7,8 +7,12 @@ import type { SessionContext } from './session-context.ts';
 /** A context as it was read: whatever its version had. */
 export type StoredContext = Readonly<Record<string, unknown>>;
 
-/** Before version 2: sessions of releases without shares and budgets lack what these need; those with them have it all. */
-export const migrateSession = (version: number, _: string, context: StoredContext): StoredContext => {
+/**
+ * Before version 2: sessions of releases without shares and budgets lack what these need; those with them have it all.
+ * Before version 3 there were no webhooks.
+ */
+export const migrateSession = (version: number, _: string, stored: StoredContext): StoredContext => {
+  const context = version >= 3 ? stored : { webhooks: {}, ...stored };
   if (version >= 2) return context;
   const before = { shares: {}, ledger: EMPTY_LEDGER, ...context } as Omit<SessionContext, 'idle_at' | 'lapses_at'>;
   const ends = granted(before).flatMap(({ constraints: { expires_at } }) =>

@@ -9,6 +9,7 @@ import { SESSION_LIMITS, findCapability, standing, touched } from './session-con
 import type { SessionContext } from './session-context.ts';
 import { answered, forbid, toExecution } from './session-effects.ts';
 import type { Now, Of } from './session-effects.ts';
+import { addWebhook, endWebhooksOf, hasWebhook } from './session-webhooks.ts';
 
 /**
  * What an idempotency key is remembered under: the same key of another principal is another key. The host looks `known`
@@ -32,17 +33,21 @@ const heldBy = (context: SessionContext, { client_id }: Caller, resource: Need['
  * none is left.
  */
 const meeting = (
+  context: SessionContext,
   covering: readonly Capability[],
-  { unattended }: Of<'session.execute'>,
+  { unattended, webhook }: Of<'session.execute'>,
 ): readonly Capability[] | Effect => {
   const startable = covering.filter(({ constraints }) => constraints.require_confirmations === undefined);
   if (startable.length === 0)
     return forbid('confirmations', 'the capability needs confirmations, which nobody can give');
-  const met = startable.filter(({ constraints }) => !unattended || constraints.require_webhook !== true);
+  const isCarriedOut = !unattended || webhook !== undefined || hasWebhook(context);
+  const met = startable.filter(({ constraints }) => isCarriedOut || constraints.require_webhook !== true);
   return met.length > 0
     ? met
     : refusal('webhook_required', 'wait for the end, name a webhook_url, or register a webhook');
 };
+
+const WRITE: Need = { operation: 'write', resource: 'operations', name: null };
 
 /** The decision of the contract's section 6, steps 4 and 6 to 9, and the bound of the queue; the execution answers. */
 export const execute = (context: SessionContext, message: Of<'session.execute'>): Now => {
@@ -59,12 +64,16 @@ export const execute = (context: SessionContext, message: Of<'session.execute'>)
         ? reply({ execution_id: known.execution_id, replayed: true })
         : refusal('conflict', 'the idempotency key was used with another body'),
     );
-  const candidates = meeting(decision.covering, message);
+  if (message.webhook !== undefined && !decide(heldBy(context, caller, 'operations'), WRITE, at).allowed)
+    return answer(forbid('operation', 'a webhook_url needs write'));
+  const candidates = meeting(context, decision.covering, message);
   if ('type' in candidates) return answer(candidates);
   if (executions.some(({ id }) => id === execution_id))
     return answer(refusal('conflict', 'the execution is there already'));
   if (!reserved && counts.queued >= SESSION_LIMITS.queued)
     return answer(refusal('overloaded', `${counts.queued} executions of this session are queued`, { retry_after: 1 }));
+  const added = addWebhook(context, message.webhook, caller, execution_id);
+  if ('type' in added) return answer(added);
   const charged = charge(context.ledger, candidates, (id) => findCapability(context, id), at);
   if (!charged.ok) return answer({ type: 'reply', answer: charged });
 
@@ -87,10 +96,12 @@ export const execute = (context: SessionContext, message: Of<'session.execute'>)
       executions: [...executions, { id: execution_id, by: caller.client_id, queued: !reserved }],
       counts: { accepted: counts.accepted + 1, queued: counts.queued + (reserved ? 0 : 1) },
       ledger: charged.ledger,
+      webhooks: added.webhooks,
     }),
     effects: [
       ...records,
       ...remember,
+      ...added.effects,
       toExecution(
         context,
         execution_id,
@@ -113,8 +124,6 @@ export const execute = (context: SessionContext, message: Of<'session.execute'>)
     ],
   };
 };
-
-const WRITE: Need = { operation: 'write', resource: 'operations', name: null };
 
 /** For who may write, or has started it. The gateway knows that it exists, so what is not live has ended. */
 export const cancel = (context: SessionContext, { caller, execution_id, at }: Of<'session.cancel'>): Now => {
@@ -148,5 +157,10 @@ export const changed = (context: SessionContext, { execution_id, queued }: Of<'e
 /** It ends once, so what it was charged for is released once. */
 export const ended = (context: SessionContext, { execution_id, charged }: Of<'execution.ended'>): Now => {
   const { change } = counted(context, execution_id, null);
-  return change === undefined ? {} : { change: { ...change, ledger: release(context.ledger, charged) } };
+  if (change === undefined) return {};
+  const ending = endWebhooksOf(context, execution_id);
+  const next = { ...change, ledger: release(context.ledger, charged) };
+  return ending === null
+    ? { change: next }
+    : { change: { ...next, webhooks: ending.webhooks }, effects: ending.effects };
 };

@@ -9,6 +9,7 @@ import type { Incoming, Of } from './session-effects.ts';
 import * as executions from './session-executions.ts';
 import * as members from './session-members.ts';
 import * as step from './session-steps.ts';
+import { createWebhook, webhookGone } from './session-webhooks.ts';
 
 export { idempotencyKey, recallKey } from './session-executions.ts';
 export { sessionFailure } from './session-steps.ts';
@@ -67,6 +68,7 @@ export const session = createMachine({
     'session.*': { actions: act(step.refuse) },
     'execution.changed': { actions: act(executions.changed) },
     'execution.ended': { actions: act(executions.ended) },
+    'webhook.gone': { actions: act(webhookGone) },
   },
   states: {
     new: {
@@ -84,6 +86,7 @@ export const session = createMachine({
         'session.unshare': [outsider, { actions: act(authority.unshare) }],
         'session.join': { actions: act(members.join) },
         'session.revoke': [outsider, { actions: act(authority.revokeCapability) }],
+        'session.webhook': [outsider, { actions: act(createWebhook) }],
         'session.violated': violated,
         'session.close': [
           outsider,
@@ -121,6 +124,7 @@ export const session = createMachine({
           { actions: act(members.join) },
         ],
         'session.revoke': wakes,
+        'session.webhook': wakes,
         'session.violated': violated,
         'session.close': wakes,
         'client.presence': { guard: isArrival, target: 'active', actions: [resume, presence] },

@@ -84,7 +84,7 @@ export const createTestSystem = (bus: Bus = createMemoryBus()): TestSystem => {
     catalogue,
     limits: SHARD_LIMITS,
     clock: now,
-    sources: { random: Math.random, newEventId: () => newId('event') },
+    sources: { random: Math.random, newEventId: () => newId('event'), newDeliveryId: () => newId('delivery') },
     residents,
     taking: () => {},
   });
