@@ -34,6 +34,8 @@ export type DeliveryReport = (
 export interface DeliveriesParts {
   readonly report: DeliveryReport;
   readonly reads: Reads;
+  /** Milliseconds since the epoch by the ring's clock. */
+  readonly now: () => number;
 }
 
 /** Delivers nothing: what is to be delivered waits on the disk. */

@@ -290,6 +290,7 @@ export const createRing = async (options: RingOptions): Promise<Ring> => {
   deliveries =
     options.deliveries?.({
       reads: caughtUp,
+      now: () => clock(),
       report: (delivery, { session }, message) => reportTo(deliveryAddress(session, delivery), message),
     }) ?? NO_DELIVERIES;
   const unsubscribe = bus.subscribe(INBOX_FILTER, sender.arrived);

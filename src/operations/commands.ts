@@ -5,6 +5,7 @@ import { idSchema } from '../../machines/id.ts';
 import { executionStatusSchema, waitSchema } from './executions.ts';
 import { defineOperation } from './operation.ts';
 import { pageOf } from './page.ts';
+import { newWebhookSchema, webhookUrlSchema } from './webhooks.ts';
 
 /** Longest time an execution may be given, in seconds. */
 const MAX_TIMEOUT = 7 * 24 * 3600;
@@ -49,6 +50,7 @@ const endedSchema = z
     result: z.unknown().optional(),
     result_url: z.string().optional(),
     error: problemSchema.optional(),
+    webhook: newWebhookSchema.optional(),
   })
   .meta({ id: 'ExecutionEnded' });
 
@@ -59,6 +61,7 @@ const pendingSchema = z
     status: z.literal('pending'),
     mode: z.literal('async'),
     poll_url: z.string(),
+    webhook: newWebhookSchema.optional(),
   })
   .meta({ id: 'ExecutionPending' });
 
@@ -84,6 +87,8 @@ export const commandsExecute = defineOperation({
     command: z.string('the name of a command').min(1, 'the name of a command').max(64, 'the name of a command'),
     args: z.record(z.string(), z.unknown(), { error: 'an object' }).default({}),
     idempotency_key: z.string().min(1, '1 to 255 characters').max(255, '1 to 255 characters').optional(),
+    /** Hears of this execution alone, and ends with it; needs `write`. */
+    webhook_url: webhookUrlSchema.optional(),
     timeout: z
       .number('a number of seconds')
       .positive('seconds, above 0')
@@ -108,5 +113,15 @@ export const commandsExecute = defineOperation({
     location: ({ poll_url }) => (typeof poll_url === 'string' ? poll_url : null),
     status: (output) => (output['status'] === 'pending' ? 202 : 200),
   },
-  errors: ['security_violation', 'not_found', 'unknown_command', 'conflict', 'too_large', 'read_only'],
+  errors: [
+    'security_violation',
+    'not_found',
+    'unknown_command',
+    'conflict',
+    'too_large',
+    'webhook_required',
+    'address_refused',
+    'not_configured',
+    'read_only',
+  ],
 });

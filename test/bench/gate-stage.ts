@@ -1,3 +1,4 @@
+import { NO_WEBHOOKS } from '../../src/gateway/webhook-parts.ts';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { addressKey, sessionAddress } from '../../machines/address.ts';
 import { MAX_DEPTH } from '../../machines/descent.ts';
