@@ -50,7 +50,7 @@ export const failedAttempt = (reason: string, status: number | null = null): Att
 });
 
 /** `Retry-After` (RFC 9110, 10.2.3), in seconds or as a date, in milliseconds; null where it is neither. */
-export const retryAfterMs = (value: string | undefined, now: number): number | null => {
+const retryAfterMs = (value: string | undefined, now: number): number | null => {
   if (value === undefined) return null;
   const wait = /^\d+$/.test(value) ? Number(value) * 1000 : Date.parse(value) - now;
   return Number.isNaN(wait) ? null : Math.min(Math.max(wait, 0), MAX_RETRY_AFTER_MS);

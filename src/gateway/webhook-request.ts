@@ -82,11 +82,15 @@ export const postWebhook = (request: WebhookRequest): Promise<WebhookAnswer> => 
     answer = { ok: true, status: statusCode, location: head.location, retryAfter: head['retry-after'] };
     const given = answer;
     incoming.on('end', () => end(given));
-    incoming.on('error', () => fail('answer_cut_off'));
+    // What it dies of is said by the end of the connection, which comes first.
+    incoming.on('error', () => {});
     incoming.resume();
+    outgoing.on('close', () => (incoming.complete ? end(given) : fail('answer_cut_off')));
   });
   outgoing.on('error', (error) => fail(reasonOf(error)));
-  outgoing.on('close', () => fail('connection_failed'));
+  outgoing.on('close', () => {
+    if (answer === null) fail('connection_failed');
+  });
 
   if (signal.aborted) abort();
   else signal.addEventListener('abort', abort);
