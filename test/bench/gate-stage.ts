@@ -63,6 +63,7 @@ export const createGateStage = async () => {
     keys: system.keys,
     audit: NO_AUDIT,
     refusals: createRefusals({ system, audit: NO_AUDIT }),
+    webhooks: NO_WEBHOOKS,
     dataDirectory: '/',
   };
   const calls = createCalls(context, onError);
