@@ -39,6 +39,8 @@ interface Told {
   readonly effect: Extract<Effect, { type: 'event' }>;
   readonly seq: number;
   readonly cause: Envelope;
+  /** How much was queued before it was said: what follows from it comes before whatever was sent after it. */
+  readonly place: number;
 }
 
 /** A session of this shard that somebody spoke to and that sleeps. */
@@ -85,7 +87,12 @@ export const createTurnTaker = (options: TurnTakerOptions): TurnTaker => {
     const { turn, shard, resident, source, envelope, queue, facts } = current;
     switch (effect.type) {
       case 'event':
-        return void facts.push({ effect, seq: turn.event(resident, source, envelope, effect), cause: envelope });
+        return void facts.push({
+          effect,
+          seq: turn.event(resident, source, envelope, effect),
+          cause: envelope,
+          place: queue.length,
+        });
       case 'reply':
         return turn.reply(resident, envelope.request, effect.answer);
       case 'audit':
@@ -106,21 +113,24 @@ export const createTurnTaker = (options: TurnTakerOptions): TurnTaker => {
     }
   };
 
-  /** What follows from events of a session, as its own actor says that has taken all that was said before. */
+  /**
+   * Queues what follows from events of a session, as its own actor says that has taken the message they came of: each in
+   * its place between what was sent before it and after it.
+   */
   const overhear = (resident: Resident, facts: readonly Told[], queue: Envelope[]): void => {
     if (facts.length === 0) return;
     const own = resident.actors.get(addressKey(sessionAddress(resident.session as SessionId)));
     const overhears = own?.entry.overhears;
     if (own === undefined || overhears === undefined) return;
     const { context } = own.standing();
-    for (const { effect, seq, cause } of facts) {
-      const fact = { event: effect.event, subject: effect.subject, seq, draw: sources.newDeliveryId };
-      for (const heard of overhears(context as never, fact)) {
-        const envelope = { ...heard, ...(cause.meta === undefined ? {} : { meta: cause.meta }) };
-        uncounted.add(envelope);
-        queue.push(envelope);
-      }
-    }
+    const follows = facts.map(({ effect: { event, subject }, seq, cause: { meta } }) =>
+      overhears(context as never, { event, subject, seq, draw: sources.newDeliveryId }).map(
+        (heard): Envelope => (meta === undefined ? heard : { ...heard, meta }),
+      ),
+    );
+    for (const envelope of follows.flat()) uncounted.add(envelope);
+    for (let index = facts.length - 1; index >= 0; index--)
+      queue.splice((facts[index] as Told).place, 0, ...(follows[index] as Envelope[]));
   };
 
   /** The actor a message is for; null where there is none and the message does not make one. */
@@ -232,7 +242,9 @@ export const createTurnTaker = (options: TurnTakerOptions): TurnTaker => {
       data: { kind, id, reason },
       severity: 'error',
     };
-    const facts: Told[] = [{ effect: event, seq: turn.event(resident, kind, envelope, event), cause: envelope }];
+    const facts: Told[] = [
+      { effect: event, seq: turn.event(resident, kind, envelope, event), cause: envelope, place: 0 },
+    ];
     const answer = givenUp
       ? refuse('actor_failed', `the ${kind} was given up`)
       : refuse('internal', `the ${kind} was restarted`);
