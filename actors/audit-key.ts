@@ -1,11 +1,7 @@
-import { randomBytes } from 'node:crypto';
-import { closeSync, fsyncSync, openSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { StoreFailedError } from './journal.ts';
-import { guarded, syncDirectory } from './sqlite-database.ts';
-
-/** 32 bytes. */
-const FORM = /^[0-9a-f]{64}\n?$/;
+import { findKey, makeKey } from './key-file.ts';
+import { guarded } from './sqlite-database.ts';
 
 const auditKeyFile = (directory: string): string => path.join(directory, 'audit.key');
 
@@ -26,35 +22,6 @@ export const openAuditKey = (directory: string, hasRecords: boolean): Uint8Array
   const file = auditKeyFile(directory);
   return guarded(`the key of the audit ${file} could not be made`, () => {
     const key = findKey(file);
-    return typeof key === 'string' ? makeKey(directory) : key;
+    return typeof key === 'string' ? makeKey(file) : key;
   });
-};
-
-const findKey = (file: string): Uint8Array | 'missing' | 'malformed' => {
-  let text: string;
-  try {
-    text = readFileSync(file, 'latin1');
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return 'missing';
-    throw error;
-  }
-  return FORM.test(text) ? Buffer.from(text.slice(0, 64), 'hex') : 'malformed';
-};
-
-/** Written aside and renamed, so that a crash leaves either no key or a whole one. */
-const makeKey = (directory: string): Uint8Array => {
-  const file = auditKeyFile(directory);
-  const aside = `${file}.new`;
-  const key = randomBytes(32);
-  rmSync(aside, { force: true });
-  const handle = openSync(aside, 'wx', 0o600);
-  try {
-    writeFileSync(handle, `${key.toString('hex')}\n`);
-    fsyncSync(handle);
-  } finally {
-    closeSync(handle);
-  }
-  renameSync(aside, file);
-  syncDirectory(directory);
-  return key;
 };

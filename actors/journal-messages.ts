@@ -24,7 +24,7 @@ export interface Release {
   readonly inputs: number;
 }
 
-export type ReleasedEffect = Extract<Effect, { type: 'enqueue' | 'run' | 'stop' | 'cut' }>;
+export type ReleasedEffect = Extract<Effect, { type: 'enqueue' | 'run' | 'stop' | 'cut' | 'deliver' | 'webhook' }>;
 
 /** Shard worker to journal thread. */
 export type JournalInput =

@@ -3,6 +3,7 @@ import { eventTopic } from '../machines/topic.ts';
 import type { Bus } from '../brokers/bus.ts';
 import type { Agents } from './agents.ts';
 import type { Asks } from './asks.ts';
+import type { Deliveries } from './deliveries.ts';
 import { MAIN_SENDER, type Inbox } from './inbox.ts';
 import type { JournalNotice, Release, ReleasedEffect } from './journal-messages.ts';
 import type { Observer } from './observer.ts';
@@ -15,6 +16,7 @@ export interface ReleaserOptions {
   readonly inbox: Inbox;
   readonly outboxes: Outboxes;
   readonly agents: Agents;
+  readonly deliveries: () => Deliveries;
   readonly asks: Asks;
   readonly observer: Observer;
   readonly onEvent: (event: ReleasedEvent) => void;
@@ -27,7 +29,7 @@ export interface ReleaserOptions {
 export const createReleaser = (
   options: ReleaserOptions,
 ): ((notice: Extract<JournalNotice, { type: 'released' }>) => void) => {
-  const { bus, inbox, outboxes, agents, asks, observer, onEvent, onCut, onMention } = options;
+  const { bus, inbox, outboxes, agents, deliveries, asks, observer, onEvent, onCut, onMention } = options;
   const failed = (error: unknown): void => observer.error('an event could not be published', error);
 
   const events = ({ head, events: lines }: TurnRecord, group: number): Promise<void> | null => {
@@ -50,7 +52,12 @@ export const createReleaser = (
     return last;
   };
 
-  const effect = (session: string, released: ReleasedEffect, announced: Promise<void> | null): void => {
+  const effect = (
+    session: string,
+    released: ReleasedEffect,
+    announced: Promise<void> | null,
+    record: TurnRecord,
+  ): void => {
     const place = { session: session as never };
     switch (released.type) {
       case 'run':
@@ -59,6 +66,12 @@ export const createReleaser = (
         return agents.enqueue(released.execution_id, place, released.priority);
       case 'stop':
         return agents.stop(released.execution_id, released.reason);
+      case 'deliver': {
+        const { attempt } = released;
+        return deliveries().deliver(attempt, place, eventOf(record, session, attempt.seq));
+      }
+      case 'webhook':
+        return deliveries().changed(released.webhook_id, place);
       case 'cut': {
         // A client hears why before its connections end.
         const { client_id } = released;
@@ -75,7 +88,7 @@ export const createReleaser = (
     const { head } = record;
     const announced = events(record, group);
     outboxes.released(record);
-    for (const [session, released] of release.effects) effect(session, released, announced);
+    for (const [session, released] of release.effects) effect(session, released, announced, record);
     for (const [request, answer] of release.replies) asks.answer(request, answer);
     const read = head.read[MAIN_SENDER];
     if (read !== undefined) inbox.read(head.shard, read);
@@ -90,4 +103,10 @@ export const createReleaser = (
     }
     observer.commit(commitMs, texts.length, size);
   };
+};
+
+/** An event of this very turn; null where it is an earlier one. A session's events of a turn are dense. */
+const eventOf = ({ head, events }: TurnRecord, session: string, seq: number): string | null => {
+  const index = head.events.findIndex(([of, number]) => of === session && number === seq);
+  return events[index] ?? null;
 };

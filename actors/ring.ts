@@ -1,13 +1,15 @@
-import { addressKey, addressOf, executionAddress } from '../machines/address.ts';
+import { addressKey, addressOf, deliveryAddress, executionAddress } from '../machines/address.ts';
 import { problem } from '../machines/error.ts';
-import type { ClientId, SessionId } from '../machines/id.ts';
+import type { ClientId, DeliveryId, SessionId, WebhookId } from '../machines/id.ts';
 import { masked } from '../machines/mask.ts';
 import type { Envelope, SessionMessage } from '../machines/message.ts';
 import { INBOX_FILTER, inboxTopic } from '../machines/topic.ts';
 import type { Bus } from '../brokers/bus.ts';
+import type { Address } from '../machines/address.ts';
 import type { Agents, Report } from './agents.ts';
 import { createAsks } from './asks.ts';
 import { anchoredClock, clockAnchor } from './clock.ts';
+import { NO_DELIVERIES, type Deliveries, type DeliveriesParts } from './deliveries.ts';
 import { createIdentifiers } from './identifiers.ts';
 import { createHeard, readsCaughtUp } from './heard.ts';
 import { createInbox, type InboxNote } from './inbox.ts';
@@ -31,6 +33,8 @@ export interface RingOptions {
   readonly directory: string;
   /** Makes the agent pool once the ring can take its reports. */
   readonly agents: (report: Report) => Agents;
+  /** Makes who carries events to endpoints; default nobody. */
+  readonly deliveries?: (parts: DeliveriesParts) => Deliveries;
   /** Threads that host shards. */
   readonly workers: number;
   readonly observer?: Observer;
@@ -135,7 +139,8 @@ export const createRing = async (options: RingOptions): Promise<Ring> => {
     const text = JSON.stringify(envelope);
     sender.send(inboxTopic(shardOf(envelope.to.session), envelope.to), text, note, shownOf(envelope) ?? text);
   };
-  const report: Report = (execution, { session }, message) => {
+  /** Tells an actor how something outside the ring went. */
+  const reportTo = (to: Address, message: Envelope['message']): { readonly committed: Promise<void> } => {
     let resolve = (): void => {};
     let committed: Promise<void> | null = null;
     let read = false;
@@ -143,7 +148,7 @@ export const createRing = async (options: RingOptions): Promise<Ring> => {
       read = true;
       resolve();
     };
-    tell({ to: executionAddress(session, execution), message }, { onRead });
+    tell({ to, message }, { onRead });
     return {
       get committed() {
         committed ??= read ? Promise.resolve() : new Promise((done) => (resolve = done));
@@ -151,18 +156,25 @@ export const createRing = async (options: RingOptions): Promise<Ring> => {
       },
     };
   };
+  const report: Report = (execution, { session }, message) => reportTo(executionAddress(session, execution), message);
   const agents = options.agents(report);
+  let deliveries = NO_DELIVERIES;
 
   /** What an actor waited for outside the ring when its shard began anew (ring, rule 6). */
   const resume = (key: string, waits: string): void => {
     const { session, id } = addressOf(key);
-    const [what, value] = waits.split(':');
+    const [what, value, ...more] = waits.split(':');
     if (what === 'presence') {
       if (!started) presumed.push({ session_id: session, client_id: id as ClientId });
     } else if (what === 'enqueue') {
       const priority = Number(value);
       if (started) agents.enqueue(id, { session }, priority);
       else queued.push({ id, session, priority });
+    } else if (what === 'deliver') {
+      const [seq, webhook] = more;
+      const attempt = { delivery_id: id as DeliveryId, webhook_id: webhook as WebhookId, seq: Number(seq) };
+      if (!deliveries.has(id, Number(value)))
+        deliveries.deliver({ ...attempt, attempt: Number(value) }, { session }, null);
     } else if (what === 'run' && !agents.has(id, Number(value))) {
       report(
         id,
@@ -189,6 +201,7 @@ export const createRing = async (options: RingOptions): Promise<Ring> => {
     inbox,
     outboxes,
     agents,
+    deliveries: () => deliveries,
     asks,
     observer,
     onEvent: (event) => each(listeners, event),
@@ -273,12 +286,20 @@ export const createRing = async (options: RingOptions): Promise<Ring> => {
     if (mentions.isOpen(mention)) mentions.settled(await journal.call({ type: 'settle' }));
   };
   const reads = parts.reads(settle);
+  const caughtUp = readsCaughtUp(reads, heard);
+  deliveries =
+    options.deliveries?.({
+      reads: caughtUp,
+      now: () => clock(),
+      report: (delivery, { session }, message) => reportTo(deliveryAddress(session, delivery), message),
+    }) ?? NO_DELIVERIES;
   const unsubscribe = bus.subscribe(INBOX_FILTER, sender.arrived);
 
   const drainWithin = async (graceMs: number): Promise<void> => {
     draining = true;
     const until = clock() + graceMs;
     await agents.close(graceMs);
+    await deliveries.close(Math.max(0, until - clock()));
     while (inbox.depth() > 0 && readOnly === null && clock() < until) {
       await new Promise((resolve) => setTimeout(resolve, DRAIN_POLL_MS));
     }
@@ -312,7 +333,7 @@ export const createRing = async (options: RingOptions): Promise<Ring> => {
 
   return {
     bus,
-    reads: readsCaughtUp(reads, heard),
+    reads: caughtUp,
     agents,
     keys: journal.keys,
     note: journal.note,

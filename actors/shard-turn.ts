@@ -1,7 +1,8 @@
-import { addressKey, addressOf } from '../machines/address.ts';
+import { addressKey, addressOf, sessionAddress } from '../machines/address.ts';
 import type { Catalogue } from '../machines/catalogue.ts';
 import type { Answer, Effect } from '../machines/effect.ts';
 import { problem } from '../machines/error.ts';
+import type { SessionId } from '../machines/id.ts';
 import type { Envelope, RequestRef } from '../machines/message.ts';
 import { restartAllowed } from '../machines/restart.ts';
 import type { Clock } from './clock.ts';
@@ -31,6 +32,15 @@ interface Failure {
   readonly reason: string;
   /** It has thrown more often than its limits allow. */
   readonly givenUp: boolean;
+}
+
+/** An event that has its number, and what it came of. */
+interface Told {
+  readonly effect: Extract<Effect, { type: 'event' }>;
+  readonly seq: number;
+  readonly cause: Envelope;
+  /** How much was queued before it was said: what follows from it comes before whatever was sent after it. */
+  readonly place: number;
 }
 
 /** A session of this shard that somebody spoke to and that sleeps. */
@@ -67,14 +77,22 @@ export const createTurnTaker = (options: TurnTakerOptions): TurnTaker => {
     source: string;
     envelope: Envelope;
     queue: Envelope[];
+    facts: Told[];
   } | null = null;
+  /** What endpoints are told: it grows with their number, not by anybody's mistake, and comes to an end by itself. */
+  const uncounted = new WeakSet<Envelope>();
 
   const onEffect = (effect: Effect): void => {
     if (current === null) return;
-    const { turn, shard, resident, source, envelope, queue } = current;
+    const { turn, shard, resident, source, envelope, queue, facts } = current;
     switch (effect.type) {
       case 'event':
-        return turn.event(resident, source, envelope, effect);
+        return void facts.push({
+          effect,
+          seq: turn.event(resident, source, envelope, effect),
+          cause: envelope,
+          place: queue.length,
+        });
       case 'reply':
         return turn.reply(resident, envelope.request, effect.answer);
       case 'audit':
@@ -84,6 +102,7 @@ export const createTurnTaker = (options: TurnTakerOptions): TurnTaker => {
       case 'send': {
         const sent = passedOn(envelope, effect);
         const to = shardOf(effect.to.session);
+        if (uncounted.has(envelope)) uncounted.add(sent);
         if (to === shard.index) return void queue.push(sent);
         const n = (shard.sent.get(to) ?? 0) + 1;
         shard.sent.set(to, n);
@@ -92,6 +111,26 @@ export const createTurnTaker = (options: TurnTakerOptions): TurnTaker => {
       default:
         return turn.release(resident.session, effect);
     }
+  };
+
+  /**
+   * Queues what follows from events of a session, as its own actor says that has taken the message they came of: each in
+   * its place between what was sent before it and after it.
+   */
+  const overhear = (resident: Resident, facts: readonly Told[], queue: Envelope[]): void => {
+    if (facts.length === 0) return;
+    const own = resident.actors.get(addressKey(sessionAddress(resident.session as SessionId)));
+    const overhears = own?.entry.overhears;
+    if (own === undefined || overhears === undefined) return;
+    const { context } = own.standing();
+    const follows = facts.map(({ effect: { event, subject }, seq, cause: { meta } }) =>
+      overhears(context as never, { event, subject, seq, draw: sources.newDeliveryId }).map(
+        (heard): Envelope => (meta === undefined ? heard : { ...heard, meta }),
+      ),
+    );
+    for (const envelope of follows.flat()) uncounted.add(envelope);
+    for (let index = facts.length - 1; index >= 0; index--)
+      queue.splice((facts[index] as Told).place, 0, ...(follows[index] as Envelope[]));
   };
 
   /** The actor a message is for; null where there is none and the message does not make one. */
@@ -118,8 +157,10 @@ export const createTurnTaker = (options: TurnTakerOptions): TurnTaker => {
   /** Takes a message and all that it causes on this shard, until it is quiet. Answers who failed or sleeps, if anybody. */
   const deliver = (shard: Shard, turn: Turn, first: Envelope): Failure | Missing | null => {
     const queue: Envelope[] = [first];
+    let counted = 0;
     for (let index = 0; index < queue.length; index++) {
       const envelope = queue[index] as Envelope;
+      if (!uncounted.has(envelope)) counted += 1;
       const { session } = envelope.to;
       let resident = residents.get(session);
       if (resident === undefined) {
@@ -148,10 +189,11 @@ export const createTurnTaker = (options: TurnTakerOptions): TurnTaker => {
         turn.reply(resident, envelope.request, refuse('conflict', `the ${envelope.to.kind} has ended`));
         continue;
       }
-      if (index >= limits.turnMessages) {
+      if (counted > limits.turnMessages) {
         return failure(turn, resident, hosted, `more than ${limits.turnMessages} messages in one turn`);
       }
-      current = { turn, shard, resident, source: envelope.to.kind, envelope, queue };
+      const facts: Told[] = [];
+      current = { turn, shard, resident, source: envelope.to.kind, envelope, queue, facts };
       const message = {
         ...envelope.message,
         ...recalled(resident, hosted, envelope),
@@ -164,6 +206,7 @@ export const createTurnTaker = (options: TurnTakerOptions): TurnTaker => {
         const thrown = hosted.thrown();
         return failure(turn, resident, hosted, thrown instanceof Error ? thrown.message : String(thrown));
       }
+      overhear(resident, facts, queue);
     }
     return null;
   };
@@ -192,26 +235,31 @@ export const createTurnTaker = (options: TurnTakerOptions): TurnTaker => {
   ): Missing | null => {
     const envelope = envelopeOf(step);
     const { kind, id } = hosted.address;
-    turn.event(resident, kind, envelope, {
+    const event: Extract<Effect, { type: 'event' }> = {
       type: 'event',
       event: givenUp ? 'actor_failed' : 'actor_restarted',
       subject: id,
       data: { kind, id, reason },
       severity: 'error',
-    });
+    };
+    const facts: Told[] = [
+      { effect: event, seq: turn.event(resident, kind, envelope, event), cause: envelope, place: 0 },
+    ];
     const answer = givenUp
       ? refuse('actor_failed', `the ${kind} was given up`)
       : refuse('internal', `the ${kind} was restarted`);
     turn.reply(resident, envelope.request, answer);
-    const actor = resident.actors.get(hosted.key);
-    if (!givenUp || actor === undefined) return null;
-    turn.touch(resident, actor, false);
-    const { context } = actor.standing();
-    actor.giveUp();
     const queue: Envelope[] = [];
-    current = { turn, shard, resident, source: kind, envelope, queue };
-    for (const effect of actor.entry.failure?.(context as never, turn.at) ?? []) onEffect(effect);
-    current = null;
+    const actor = resident.actors.get(hosted.key);
+    if (givenUp && actor !== undefined) {
+      turn.touch(resident, actor, false);
+      const { context } = actor.standing();
+      actor.giveUp();
+      current = { turn, shard, resident, source: kind, envelope, queue, facts };
+      for (const effect of actor.entry.failure?.(context as never, turn.at) ?? []) onEffect(effect);
+      current = null;
+    }
+    overhear(resident, facts, queue);
     for (const next of queue) {
       if (!residents.has(next.to.session)) return { missing: next.to.session };
       const came = deliver(shard, turn, next);

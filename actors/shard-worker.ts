@@ -26,7 +26,7 @@ export default async ({ main, journal, clockAnchor, catalogue, limits, taking }:
     limits,
     clock,
     stopwatch,
-    sources: { random: Math.random, newEventId: () => newId('event') },
+    sources: { random: Math.random, newEventId: () => newId('event'), newDeliveryId: () => newId('delivery') },
     toJournal: (input) => journal.postMessage(input),
     toMain: (output) => main.postMessage(output),
     wakeAt: (at, task) => {

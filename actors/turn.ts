@@ -2,6 +2,7 @@ import type { AuditEntry } from '../machines/audit.ts';
 import type { Answer, Effect } from '../machines/effect.ts';
 import { ERRORS } from '../machines/error.ts';
 import { timestamp, type Event } from '../machines/event.ts';
+import type { DeliveryId } from '../machines/id.ts';
 import type { Envelope, RequestRef } from '../machines/message.ts';
 import type { Hosted, Standing } from './hosted.ts';
 import type { ReleasedEffect } from './journal-messages.ts';
@@ -12,6 +13,7 @@ import type { EventHead, OutHead, RememberedHead, SnapshotHead } from './turn-re
 export interface TurnSources {
   readonly random: () => number;
   readonly newEventId: () => string;
+  readonly newDeliveryId: () => DeliveryId;
 }
 
 /**
@@ -32,7 +34,8 @@ export interface Turn {
   readonly audits: readonly string[];
   /** Call before an actor takes its message: keeps the way back. */
   touch(resident: Resident, hosted: Hosted, fresh: boolean): void;
-  event(resident: Resident, source: string, envelope: Envelope, effect: Extract<Effect, { type: 'event' }>): void;
+  /** Answers its `seq`. */
+  event(resident: Resident, source: string, envelope: Envelope, effect: Extract<Effect, { type: 'event' }>): number;
   audit(resident: Resident, envelope: Envelope, effect: Extract<Effect, { type: 'audit' }>): void;
   /** The first answer to a request counts; a second would be a machine's mistake and is dropped. */
   reply(resident: Resident, request: RequestRef | undefined, answer: Answer): void;
@@ -112,6 +115,7 @@ export const createTurn = (at: number, sources: TurnSources): Turn => {
       };
       events.push(JSON.stringify(event));
       eventHeads.push([resident.session, seq, effect.event, effect.subject]);
+      return seq;
     },
     audit: ({ session }, envelope, effect) => {
       const { principal, client_id } = envelope.meta ?? NOBODY;

@@ -7,8 +7,13 @@ import { migrateClient, migrateExecution, migrateSession } from './migrations.ts
 import type { StoredContext } from './migrations.ts';
 import { recallKey, session, sessionFailure } from './session.ts';
 import type { ClientContext } from './client.ts';
+import { delivery, deliveryFailure } from './delivery.ts';
+import type { Envelope } from './message.ts';
+import { overheard } from './session-webhooks.ts';
+import type { Fact } from './session-webhooks.ts';
 import { share } from './share.ts';
 import type { ShareContext } from './share.ts';
+import { webhook, webhookFailure } from './webhook.ts';
 
 /** One kind of actor. */
 export interface CatalogueEntry {
@@ -25,6 +30,11 @@ export interface CatalogueEntry {
   readonly aliases?: (context: never) => readonly string[];
   /** What is still to be said when such an actor is given up; `context` is its last, `at` in ms since the epoch. */
   readonly failure?: (context: never, at: number) => readonly Effect[];
+  /**
+   * Of a session's own actor: the messages that follow from an event of the session, whichever of its actors has said it.
+   * They are taken in the turn that makes the event; nobody waits for an answer to them.
+   */
+  readonly overhears?: (context: never, fact: Fact) => readonly Pick<Envelope, 'to' | 'message'>[];
 }
 
 /** Every kind of actor there is, by its name in addresses. */
@@ -42,6 +52,7 @@ export const catalogue: Catalogue = {
     openedBy: 'session.open',
     recalls: recallKey,
     failure: sessionFailure,
+    overhears: overheard,
   },
   client: {
     machine: client,
@@ -65,4 +76,6 @@ export const catalogue: Catalogue = {
     openedBy: 'execution.accept',
     failure: executionFailure,
   },
+  webhook: { machine: webhook, version: 1, openedBy: 'webhook.open', failure: webhookFailure },
+  delivery: { machine: delivery, version: 1, openedBy: 'delivery.open', failure: deliveryFailure },
 };

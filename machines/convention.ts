@@ -13,7 +13,10 @@ import type { EventType, Severity } from './event.ts';
 export interface Convention {
   /** When the machine wants to be woken, in ms since the epoch; a `deadline` message comes then or later, never before. */
   readonly deadline: number | null;
-  /** What it waits for from outside the ring: `run:<start>`, `enqueue:<priority>` or `presence`. */
+  /**
+   * What it waits for from outside the ring: `run:<start>`, `enqueue:<priority>`, `presence` or
+   * `deliver:<attempt>:<seq>:<webhook>`.
+   */
   readonly waits: string | null;
   /** By what it can be listed. */
   readonly label: string | null;

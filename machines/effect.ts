@@ -3,7 +3,7 @@ import type { AuditType } from './audit.ts';
 import type { Problem } from './error.ts';
 import type { EventType, Severity } from './event.ts';
 import type { ArtifactInfo } from './command.ts';
-import type { ClientId, ExecutionId } from './id.ts';
+import type { ClientId, DeliveryId, ExecutionId, WebhookId } from './id.ts';
 import type { Recorded } from './step.ts';
 
 /**
@@ -39,7 +39,21 @@ export type Effect =
   /** Takes the execution from the pool: from its queue, or by signal and then by force. */
   | { readonly type: 'stop'; readonly execution_id: ExecutionId; readonly reason: 'cancelled' | 'timed_out' }
   /** Ends every connection of a client whose right to be there has ended. */
-  | { readonly type: 'cut'; readonly client_id: ClientId };
+  | { readonly type: 'cut'; readonly client_id: ClientId }
+  /** Sends an event to an endpoint. The attempt is counted in the snapshot of the same turn. */
+  | { readonly type: 'deliver'; readonly attempt: DeliveryAttempt }
+  /** What is known of this endpoint outside the ring is outdated. */
+  | { readonly type: 'webhook'; readonly webhook_id: WebhookId };
+
+/** What it takes to send an event once; all that is remembered of an attempt over a restart. */
+export interface DeliveryAttempt {
+  readonly delivery_id: DeliveryId;
+  readonly webhook_id: WebhookId;
+  /** Of the event, in the session of both. */
+  readonly seq: number;
+  /** The number of this attempt, by which late news of an earlier one is told (ring, rule 7). */
+  readonly attempt: number;
+}
 
 /** What the agent pool needs for one run. */
 export interface Run {

@@ -30,6 +30,7 @@ export const EVENT_TYPES = [
   'share_revoked',
   'capability_revoked',
   'security_violation',
+  'webhook_dead',
   'actor_restarted',
   'actor_failed',
 ] as const;

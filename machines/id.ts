@@ -26,6 +26,8 @@ export type ExecutionId = Id<'execution'>;
 export type CapabilityId = Id<'capability'>;
 export type ShareId = Id<'share'>;
 export type CoordinationId = Id<'coordination'>;
+export type WebhookId = Id<'webhook'>;
+export type DeliveryId = Id<'delivery'>;
 
 const BODY = '[0-7][0-9A-HJKMNP-TV-Z]{25}';
 

@@ -2,9 +2,10 @@ import type { Address } from './address.ts';
 import type { Capability, ClientType } from './capability.ts';
 import type { ArtifactInfo, CommandFacts } from './command.ts';
 import type { Problem } from './error.ts';
-import type { CapabilityId, ClientId, CoordinationId, ExecutionId, SessionId, ShareId } from './id.ts';
+import type { CapabilityId, ClientId, CoordinationId, ExecutionId, SessionId, ShareId, WebhookId } from './id.ts';
 import type { Attenuation } from './attenuate.ts';
 import type { Confirmation, Elector, Question, Vote } from './question.ts';
+import type { DeliveryMessage, NewWebhook, WebhookMessage } from './webhook-message.ts';
 import type { Asked, Recorded } from './step.ts';
 
 /** Who asks: `client_id` null is the owner with a key of its own, under the session's root capability. */
@@ -43,8 +44,14 @@ export type SessionMessage =
       readonly ttl_ms: number;
       readonly root_capability_id: CapabilityId;
       readonly client: NewClient;
+      readonly webhook?: NewWebhook;
     }
-  | { readonly type: 'session.register'; readonly caller: Caller; readonly client: NewClient }
+  | {
+      readonly type: 'session.register';
+      readonly caller: Caller;
+      readonly client: NewClient;
+      readonly webhook?: NewWebhook;
+    }
   | { readonly type: 'session.leave'; readonly caller: Caller; readonly client_id: ClientId }
   | { readonly type: 'session.close'; readonly caller: Caller }
   | {
@@ -57,8 +64,10 @@ export type SessionMessage =
       readonly priority: number;
       /** A place on the agent pool is reserved: the execution may start with its acceptance. */
       readonly reserved: boolean;
-      /** Nobody waits for the end, and no webhook carries it out (contract, section 6, step 7). */
+      /** Nobody waits for the end: then a webhook may have to carry it out (contract, section 6, step 7). */
       readonly unattended: boolean;
+      /** An endpoint for this execution alone. */
+      readonly webhook?: NewWebhook;
       readonly idempotency: { readonly key: string; readonly body_hash: string } | null;
       /** What the key is known to stand for; filled in by the shard, never by a sender. */
       readonly known?: { readonly execution_id: ExecutionId; readonly body_hash: string };
@@ -69,6 +78,9 @@ export type SessionMessage =
   /** `client` comes without capabilities: it gets the share's. */
   | { readonly type: 'session.join'; readonly share_id: ShareId; readonly client: NewClient }
   | { readonly type: 'session.revoke'; readonly caller: Caller; readonly capability_id: CapabilityId }
+  | { readonly type: 'session.webhook'; readonly caller: Caller; readonly webhook: NewWebhook }
+  /** An endpoint has ended, or was deleted. */
+  | { readonly type: 'webhook.gone'; readonly webhook_id: WebhookId }
   /** The gateway has refused `count` calls of this client for the same reason. */
   | {
       readonly type: 'session.violated';
@@ -232,7 +244,14 @@ export type CoordinationMessage =
   /** `by` is null where nobody waits for a reply. */
   | { readonly type: 'coordination.cancel'; readonly by: Caller | null; readonly reason: string | null };
 
-export type Message = CoordinationMessage | SessionMessage | ClientMessage | ShareMessage | ExecutionMessage;
+export type Message =
+  | CoordinationMessage
+  | SessionMessage
+  | ClientMessage
+  | ShareMessage
+  | ExecutionMessage
+  | WebhookMessage
+  | DeliveryMessage;
 
 /** What the host adds to each message before the machine sees it: the turn's time and one draw of the injected randomness. */
 export interface Taken {

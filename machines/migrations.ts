@@ -7,8 +7,12 @@ import type { SessionContext } from './session-context.ts';
 /** A context as it was read: whatever its version had. */
 export type StoredContext = Readonly<Record<string, unknown>>;
 
-/** Before version 2: sessions of releases without shares and budgets lack what these need; those with them have it all. */
+/**
+ * Before version 2: sessions of releases without shares and budgets lack what these need; those with them have it all.
+ * Before version 3 there were neither webhooks nor questions.
+ */
 export const migrateSession = (version: number, _: string, context: StoredContext): StoredContext => ({
+  webhooks: {},
   coordinations: [],
   ...(version >= 2 ? context : withShares(context)),
 });

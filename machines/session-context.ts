@@ -4,7 +4,8 @@ import type { Ledger } from './charge.ts';
 import { UNBOUND } from './convention.ts';
 import type { Convention } from './convention.ts';
 import { rootCapability } from './decision.ts';
-import type { CapabilityId, ClientId, CoordinationId, ExecutionId, SessionId, ShareId } from './id.ts';
+import type { EventType } from './event.ts';
+import type { CapabilityId, ClientId, CoordinationId, ExecutionId, SessionId, ShareId, WebhookId } from './id.ts';
 import type { Caller } from './message.ts';
 
 /** What a session knows of each client: enough to decide for it. */
@@ -21,6 +22,14 @@ export interface SessionShare {
   readonly capability: Capability;
   /** Who made it. */
   readonly issuer: Caller;
+}
+
+/** What a session knows of each live endpoint: enough to tell which events are for it. */
+export interface LiveWebhook {
+  /** Null for all. */
+  readonly types: readonly EventType[] | null;
+  /** The execution that it is for; null for all of the session. */
+  readonly execution_id: ExecutionId | null;
 }
 
 /** An execution that has not ended. */
@@ -54,6 +63,8 @@ export interface SessionContext extends Convention {
   readonly clients: Readonly<Record<ClientId, SessionClient>>;
   /** The live ones, by id. */
   readonly shares: Readonly<Record<ShareId, SessionShare>>;
+  /** The live ones, by id. */
+  readonly webhooks: Readonly<Record<WebhookId, LiveWebhook>>;
   /** What the capabilities of the session have used. */
   readonly ledger: Ledger;
   /** When it is suspended or expires unless something happens, and when the next capability is over; ms since the epoch. */
@@ -72,6 +83,7 @@ export const SESSION_LIMITS = {
   clients: 100,
   shares: 100,
   coordinations: 100,
+  webhooks: 20,
   queued: 1_000,
   /** With nobody attached and nothing asked for so long it is suspended. */
   grace_ms: 60_000,
@@ -93,6 +105,7 @@ export const BLANK_SESSION: SessionContext = {
   ending: null,
   clients: {},
   shares: {},
+  webhooks: {},
   ledger: EMPTY_LEDGER,
   idle_at: null,
   lapses_at: null,

@@ -15,6 +15,7 @@ import { SESSION_LIMITS, WRITE, findCapability, standing, touched } from './sess
 import type { SessionContext } from './session-context.ts';
 import { answered, forbid, toExecution } from './session-effects.ts';
 import type { Now, Of } from './session-effects.ts';
+import { addWebhook, endWebhooksOf, hasWebhook } from './session-webhooks.ts';
 
 /**
  * What an idempotency key is remembered under: the same key of another principal is another key. The host looks `known`
@@ -38,10 +39,12 @@ const heldBy = (context: SessionContext, { client_id }: Caller, resource: Need['
  * none is left.
  */
 const meeting = (
+  context: SessionContext,
   covering: readonly Capability[],
-  { unattended }: Of<'session.execute'>,
+  { unattended, webhook }: Of<'session.execute'>,
 ): readonly Capability[] | Effect => {
-  const met = covering.filter(({ constraints }) => !unattended || constraints.require_webhook !== true);
+  const isCarriedOut = !unattended || webhook !== undefined || hasWebhook(context);
+  const met = covering.filter(({ constraints }) => isCarriedOut || constraints.require_webhook !== true);
   return met.length > 0
     ? met
     : refusal('webhook_required', 'wait for the end, name a webhook_url, or register a webhook');
@@ -98,12 +101,16 @@ export const execute = (context: SessionContext, message: Of<'session.execute'>)
         ? reply({ execution_id: known.execution_id, replayed: true })
         : refusal('conflict', 'the idempotency key was used with another body'),
     );
-  const candidates = meeting(decision.covering, message);
+  if (message.webhook !== undefined && !decide(heldBy(context, caller, 'operations'), WRITE, at).allowed)
+    return answer(forbid('operation', 'a webhook_url needs write'));
+  const candidates = meeting(context, decision.covering, message);
   if ('type' in candidates) return answer(candidates);
   if (executions.some(({ id }) => id === execution_id))
     return answer(refusal('conflict', 'the execution is there already'));
   if (!reserved && counts.queued >= SESSION_LIMITS.queued)
     return answer(refusal('overloaded', `${counts.queued} executions of this session are queued`, { retry_after: 1 }));
+  const added = addWebhook(context, message.webhook, caller, execution_id);
+  if ('type' in added) return answer(added);
   const charged = charge(context.ledger, candidates, (id) => findCapability(context, id), at);
   if (!charged.ok) return answer({ type: 'reply', answer: charged });
 
@@ -141,10 +148,12 @@ export const execute = (context: SessionContext, message: Of<'session.execute'>)
       counts: { accepted: counts.accepted + 1, queued: counts.queued + (isReserved || asked !== null ? 0 : 1) },
       ...(asked === null ? {} : { coordinations: asked.coordinations }),
       ledger: charged.ledger,
+      webhooks: added.webhooks,
     }),
     effects: [
       ...records,
       ...remember,
+      ...added.effects,
       toExecution(
         context,
         execution_id,
@@ -202,5 +211,10 @@ export const changed = (context: SessionContext, { execution_id, queued }: Of<'e
 /** It ends once, so what it was charged for is released once. */
 export const ended = (context: SessionContext, { execution_id, charged }: Of<'execution.ended'>): Now => {
   const { change } = counted(context, execution_id, null);
-  return change === undefined ? {} : { change: { ...change, ledger: release(context.ledger, charged) } };
+  if (change === undefined) return {};
+  const ending = endWebhooksOf(context, execution_id);
+  const next = { ...change, ledger: release(context.ledger, charged) };
+  return ending === null
+    ? { change: next }
+    : { change: { ...next, webhooks: ending.webhooks }, effects: ending.effects };
 };

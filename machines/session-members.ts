@@ -7,6 +7,8 @@ import { SESSION_LIMITS, standing, touched, unattended } from './session-context
 import type { SessionClient, SessionContext, SessionShare } from './session-context.ts';
 import { answered, forbid, toClient } from './session-effects.ts';
 import type { Now, Of } from './session-effects.ts';
+import { addWebhook } from './session-webhooks.ts';
+import type { Added } from './session-webhooks.ts';
 
 export const joined = ({ type, name, principal, capabilities }: NewClient): SessionClient => ({
   type,
@@ -19,28 +21,41 @@ export const joined = ({ type, name, principal, capabilities }: NewClient): Sess
 export const welcome = ({ session_id }: SessionContext, { client_id, capabilities }: NewClient): Effect =>
   reply({ session_id, client_id, capabilities });
 
-/** Lets a client in where there is room; `records` go before it. */
-const admit = (context: SessionContext, client: NewClient, at: number, records: readonly Effect[] = []): Now => {
-  const { session_id, clients } = context;
+/** What comes with a client. */
+interface Along {
+  /** Go before it. */
+  readonly records?: readonly Effect[];
+  readonly added?: Added;
+}
+
+/** Lets a client in where there is room. */
+const admit = (context: SessionContext, client: NewClient, at: number, { records = [], added }: Along = {}): Now => {
+  const { session_id, clients, webhooks } = context;
   const { client_id } = client;
   if (clients[client_id] !== undefined)
     return answered(context, at, refusal('conflict', 'the client is there already'));
   if (Object.keys(clients).length >= SESSION_LIMITS.clients)
     return answered(context, at, refusal('conflict', `a session has at most ${SESSION_LIMITS.clients} clients`));
   return {
-    change: touched(context, at, { clients: { ...clients, [client_id]: joined(client) } }),
+    change: touched(context, at, {
+      clients: { ...clients, [client_id]: joined(client) },
+      webhooks: added?.webhooks ?? webhooks,
+    }),
     effects: [
       ...records,
+      ...(added?.effects ?? []),
       toClient(context, client_id, { type: 'client.open', session_id, client }, true),
       welcome(context, client),
     ],
   };
 };
 
-export const register = (context: SessionContext, { caller, client, at }: Of<'session.register'>): Now =>
-  standing(context, caller) === 'owner'
-    ? admit(context, client, at)
-    : answered(context, at, forbid('owner', 'only the owner registers clients'));
+export const register = (context: SessionContext, { caller, client, webhook, at }: Of<'session.register'>): Now => {
+  if (standing(context, caller) !== 'owner')
+    return answered(context, at, forbid('owner', 'only the owner registers clients'));
+  const added = addWebhook(context, webhook, caller);
+  return 'type' in added ? answered(context, at, added) : admit(context, client, at, { added });
+};
 
 /** The share that lets somebody in at `at`; undefined where it has ended since the gateway saw it, and its token with it. */
 export const openShare = (
@@ -58,9 +73,9 @@ export const join = (context: SessionContext, message: Of<'session.join'>): Now 
   if (share === undefined) return { effects: [refusal('unauthenticated', 'the share lets nobody in')] };
   const client = { ...drawn, capabilities: [share.capability], via_share: share_id };
   const { client_id, type, principal } = client;
-  return admit(context, client, at, [
-    { type: 'audit', audit: 'client_joined', data: { share_id, client_id, type, principal } },
-  ]);
+  return admit(context, client, at, {
+    records: [{ type: 'audit', audit: 'client_joined', data: { share_id, client_id, type, principal } }],
+  });
 };
 
 /** Forgets the client at once, and what it alone held; its own actor answers. */

@@ -10,6 +10,8 @@ import type { SessionContext } from './session-context.ts';
 import { forbid, toClient, toExecution, toShare } from './session-effects.ts';
 import type { Incoming, Now, Of } from './session-effects.ts';
 import { joined, welcome } from './session-members.ts';
+import { addWebhook, endWebhooks } from './session-webhooks.ts';
+import type { Added } from './session-webhooks.ts';
 
 const fact = (
   { session_id }: SessionContext,
@@ -18,7 +20,10 @@ const fact = (
 ): Effect => event(`session_${type}`, session_id, { session_id, ...data });
 
 export const open = (blank: SessionContext, message: Of<'session.open'>): Now => {
-  const { session_id, owner, root_capability_id, ttl_ms, client, at } = message;
+  const { session_id, owner, root_capability_id, ttl_ms, client, webhook, at } = message;
+  const { client_id } = client;
+  // A session that is new has room for one.
+  const { webhooks, effects } = addWebhook({ ...blank, session_id }, webhook, { principal: owner, client_id }) as Added;
   const opened: Partial<SessionContext> = {
     session_id,
     owner,
@@ -26,14 +31,16 @@ export const open = (blank: SessionContext, message: Of<'session.open'>): Now =>
     ttl_ms,
     label: owner,
     opened_at: at,
-    clients: { [client.client_id]: joined(client) },
+    clients: { [client_id]: joined(client) },
+    webhooks,
   };
   const context = { ...blank, ...opened };
   return {
     change: touched(context, at, opened),
     effects: [
+      ...effects,
       fact(context, 'opened', { owner, ttl_ms }),
-      toClient(context, client.client_id, { type: 'client.open', session_id, client }, true),
+      toClient(context, client_id, { type: 'client.open', session_id, client }, true),
       welcome(context, client),
     ],
   };
@@ -77,6 +84,7 @@ const cutAll = (context: SessionContext): readonly Effect[] => [
   ...(Object.keys(context.shares) as ShareId[]).map((id) =>
     toShare(context, id, { type: 'share.end', reason: 'session_ended' }),
   ),
+  ...endWebhooks(context),
 ];
 
 /** The actor itself was given up: nothing of the session goes on without it. */

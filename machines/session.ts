@@ -10,6 +10,7 @@ import * as coordinations from './session-coordinations.ts';
 import * as executions from './session-executions.ts';
 import * as members from './session-members.ts';
 import * as step from './session-steps.ts';
+import { createWebhook, webhookGone } from './session-webhooks.ts';
 
 export { idempotencyKey, recallKey } from './session-executions.ts';
 export { sessionFailure } from './session-steps.ts';
@@ -73,6 +74,7 @@ export const session = createMachine({
     'execution.ended': { actions: act(executions.ended) },
     'coordination.ended': { actions: act(coordinations.ended) },
     'session.confirm': { actions: act(coordinations.confirm) },
+    'webhook.gone': { actions: act(webhookGone) },
   },
   states: {
     new: {
@@ -93,6 +95,7 @@ export const session = createMachine({
         'session.ask': [outsider, { actions: act(coordinations.ask) }],
         'session.vote': [outsider, { actions: act(coordinations.vote) }],
         'session.retract': [outsider, { actions: act(coordinations.retract) }],
+        'session.webhook': [outsider, { actions: act(createWebhook) }],
         'session.violated': violated,
         'session.close': [
           outsider,
@@ -133,6 +136,7 @@ export const session = createMachine({
         'session.ask': wakes,
         'session.vote': wakes,
         'session.retract': wakes,
+        'session.webhook': wakes,
         'session.violated': violated,
         'session.close': wakes,
         'client.presence': { guard: isArrival, target: 'active', actions: [resume, presence] },

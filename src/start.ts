@@ -15,12 +15,17 @@ import { commandModules, loadCommands } from './commands/registry.ts';
 import { loadConfig } from './config/config.ts';
 import { ConfigError } from './config/config-error.ts';
 import { ensureDataDirectory } from './data-directory.ts';
+import { createAddressCheck } from './gateway/address-check.ts';
 import { createAudit } from './gateway/audit.ts';
 import { credentialsFile, ensureOperator } from './gateway/credentials.ts';
 import { createGateway, type BoundAddress } from './gateway/gateway.ts';
 import { createLog, type Log } from './gateway/log.ts';
 import { createMqttAccess } from './gateway/mqtt-access.ts';
 import { createObserver, observeQueues } from './gateway/runtime-metrics.ts';
+import { openSecretBox, type SecretBox } from './gateway/secret-box.ts';
+import { createWebhookDeliveries } from './gateway/webhook-deliveries.ts';
+import { createWebhookMetrics } from './gateway/webhook-metrics.ts';
+import { createWebhookSender } from './gateway/webhook-sender.ts';
 import { VERSION } from './version.ts';
 
 export interface ServerOptions {
@@ -54,6 +59,14 @@ const blame =
   (cause: Error): never => {
     throw new ConfigError(flag, cause.message, { cause });
   };
+
+const openBox = (directory: string): SecretBox => {
+  try {
+    return openSecretBox(directory);
+  } catch (error) {
+    return blame('--data')(error as Error);
+  }
+};
 
 /** What handlers and their pool have to say goes to the server's log, without the secrets that a handler was given. */
 const logged =
@@ -90,6 +103,8 @@ export const startServer = async (options: ServerOptions = {}): Promise<Server> 
     onCut: (client, reason) => log.info({ client, reason }, 'a connection was ended'),
   });
   started.defer(() => bus.close());
+  const webhooks = { box: openBox(directory), check: createAddressCheck(config.webhooks) };
+  const webhookMetrics = createWebhookMetrics(register);
   let agents: AgentPool | null = null as AgentPool | null;
   const ring = await createRing({
     bus,
@@ -110,6 +125,16 @@ export const startServer = async (options: ServerOptions = {}): Promise<Server> 
       agents.ready.catch(() => {});
       return agents;
     },
+    deliveries: (parts) => {
+      const deliveries = createWebhookDeliveries({
+        ...parts,
+        sender: createWebhookSender({ ...webhooks, clock: parts.now }),
+        onAttempt: webhookMetrics.attempted,
+        onError: (error) => observer.error('a delivery was postponed', error),
+      });
+      webhookMetrics.observe(deliveries);
+      return deliveries;
+    },
   }).catch((error: Error) => {
     if (error instanceof StoreFailedError) blame('--data')(error);
     throw error;
@@ -117,6 +142,9 @@ export const startServer = async (options: ServerOptions = {}): Promise<Server> 
   started.defer(() => ring.close(graceMs));
   await agents?.ready;
   observeQueues(register, ring.agents);
+  ring.onEvent(({ type }) => {
+    if (type === 'webhook_dead') webhookMetrics.dead();
+  });
   await ensureOperator(ring.keys, directory, ring.now()).catch(blame('--data'));
   const retention = createRetention({
     prune: ring.prune,
@@ -148,6 +176,7 @@ export const startServer = async (options: ServerOptions = {}): Promise<Server> 
     audit: createAudit({ note: ring.note, onError: (error) => log.error({ err: error }, 'the audit is incomplete') }),
     principalRateLimit: config.principalRateLimit,
     auth: config.auth,
+    webhooks,
     version: VERSION,
   });
   started.defer(() => gateway.close());

@@ -37,6 +37,8 @@ export interface Config {
   readonly principalRateLimit: ConfiguredRateLimits;
   /** Whose JWTs are believed; null for nobody's. */
   readonly auth: JwtIssuer | null;
+  /** `allow`: ranges (CIDR) that webhooks may be sent to although they are not public. */
+  readonly webhooks: { readonly allow: readonly string[] };
   /** The time for what is under way on SIGTERM. */
   readonly drainMs: number;
 }
@@ -154,6 +156,7 @@ export const loadConfig = async ({
     grants: { cli: cli ?? DEFAULT_GRANTS.cli, web: web ?? DEFAULT_GRANTS.web, api: api ?? DEFAULT_GRANTS.api },
     principalRateLimit: principal_rate_limit ?? {},
     auth: await jwtIssuerOf(settings.auth, file === null ? undefined : basename(file)),
+    webhooks: { allow: settings.webhooks?.allow ?? [] },
     drainMs: (settings.limits?.drain ?? DEFAULT_DRAIN) * 1000,
   });
 };

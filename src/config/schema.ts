@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { authSchema } from './auth-schema.ts';
 import { strict, text, whole } from './fields.ts';
 import { policySchema } from './policy-schema.ts';
+import { webhooksSchema } from './webhooks-schema.ts';
 
 const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const;
 const HOST_PORT = /^(?:\[([0-9a-fA-F:.%]+)\]|([^\s:[\]/]+)):(\d{1,5})$/;
@@ -51,6 +52,8 @@ export const settingsSchema = strict({
   policy: policySchema.optional(),
   /** The issuer of JWTs. Default none: API keys only. */
   auth: authSchema.optional(),
+  /** Which addresses webhooks may be sent to although they are not public. Default none. */
+  webhooks: webhooksSchema.optional(),
   log: strict({ level: z.enum(LOG_LEVELS, `one of ${LOG_LEVELS.join(', ')}`).optional() }).optional(),
   /** Threads that run commands, one execution each. Default one for each processor, at least 2. */
   agents: strict({ threads: whole(1, MAX_THREADS).optional() }).optional(),

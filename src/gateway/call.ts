@@ -24,8 +24,8 @@ export interface Call extends CallSource {
   /** The session it is about; absent for operations without one. */
   readonly authority: Authority;
   /**
-   * What it is about besides its session, as it was when the call came in: an execution, a share, or who holds the
-   * capability; absent for operations without such a thing.
+   * What it is about besides its session, as it was when the call came in: an execution, a share, a webhook, a delivery,
+   * or who holds the capability; absent for operations without such a thing.
    */
   readonly subject: StoredActor;
 }

@@ -17,6 +17,7 @@ import { joinHandler } from './join-handler.ts';
 import { keyHandlers } from './key-handlers.ts';
 import { sessionHandlers } from './session-handlers.ts';
 import { isIssuer, shareHandlers } from './share-handlers.ts';
+import { webhookHandlers } from './webhook-handlers.ts';
 import type { ExecutionContext } from '../../machines/execution.ts';
 import type { Operation } from '../operations/operation.ts';
 import type { StoredActor } from '../../actors/reads.ts';
@@ -55,13 +56,16 @@ export const createCalls = (context: GatewayContext, onError: (error: unknown, o
     ...joinHandler(context),
     ...capabilityHandlers(context),
     ...auditHandlers(context),
+    ...webhookHandlers(context),
   };
 
   /** What the call is about besides a session, by the id that its input names. */
   const subjectOf = async (sight: Operation['sight'], input: Record<string, unknown>): Promise<StoredActor | null> => {
-    const { execution_id, share_id, capability_id, coordination_id } = input;
+    const { execution_id, share_id, capability_id, coordination_id, webhook_id, delivery_id } = input;
     if (sight === 'execution') return isId('execution', execution_id) ? facts.execution(execution_id) : null;
     if (sight === 'share') return isId('share', share_id) ? system.reads.find('share', share_id) : null;
+    if (sight === 'webhook') return isId('webhook', webhook_id) ? system.reads.find('webhook', webhook_id) : null;
+    if (sight === 'delivery') return isId('delivery', delivery_id) ? system.reads.find('delivery', delivery_id) : null;
     if (sight === 'coordination')
       return isId('coordination', coordination_id) ? system.reads.find('coordination', coordination_id) : null;
     return isId('capability', capability_id) ? system.reads.alias(capability_id) : null;

@@ -4,6 +4,7 @@ import { answer, type Handlers } from './call.ts';
 import type { GatewayContext } from './context.ts';
 import { envelope } from './envelope.ts';
 import { drawClient } from './new-client.ts';
+import { besides, drawBeside } from './new-webhook.ts';
 import { channelsView, clientView } from './views.ts';
 
 export const clientHandlers = (
@@ -13,6 +14,9 @@ export const clientHandlers = (
   return {
     'clients.register': async (input, call) => {
       const { session_id } = input;
+      const drawn = await drawBeside(context, input.webhook_url);
+      if (drawn?.ok === false) return drawn;
+      const { asked, shown } = besides(drawn);
       const { caller, session } = call.authority;
       const { client, token } = drawClient(context, {
         ...newClientOf(input),
@@ -22,7 +26,7 @@ export const clientHandlers = (
       });
       const since = facts.generation();
       const registered = await system.ask(
-        envelope(call, sessionAddress(session_id), { type: 'session.register', caller, client }),
+        envelope(call, sessionAddress(session_id), { type: 'session.register', caller, client, ...asked }),
       );
       if (!registered.ok) return registered;
       const { client_id, capabilities } = registered.body as Pick<typeof client, 'client_id' | 'capabilities'>;
@@ -35,6 +39,7 @@ export const clientHandlers = (
         ...(isNew ? { client_token: token } : {}),
         capabilities,
         ...channelsView(session_id),
+        ...(isNew ? shown : {}),
       });
     },
 

@@ -6,12 +6,13 @@ import type { ExecutionId, SessionId } from '../../machines/id.ts';
 import { masked } from '../../machines/mask.ts';
 import { describeCommand } from '../commands/describe-command.ts';
 import type { CheckedInputOf } from '../operations/table.ts';
-import { coveredBy } from './authorise.ts';
+import { coveredBy, WRITE } from './authorise.ts';
 import { answer, refuse, type Call, type CallResult, type Handlers } from './call.ts';
 import type { GatewayContext } from './context.ts';
 import { envelope } from './envelope.ts';
 import { canonicalJson, invalidInput, isDeeperThan } from './input.ts';
 import { waitFor } from './long-poll.ts';
+import { besides, drawBeside } from './new-webhook.ts';
 import type { PrincipalUse } from './principal-limits.ts';
 import { sha256 } from './secrets.ts';
 import { endedView, endedViewOf, pendingView } from './views.ts';
@@ -79,6 +80,13 @@ export const commandHandlers = (context: GatewayContext): Pick<Handlers, 'comman
     if (isDeeperThan(input.args, MAX_DEPTH)) return refuse(tooDeep());
     const checked = await command.args.safeParseAsync(input.args);
     if (!checked.success) return refuse(invalidInput(checked.error, ['args']));
+    if (input.webhook_url !== undefined) {
+      const mayWrite = coveredBy(call.identity, call.authority, WRITE, system.now());
+      if (!mayWrite.ok) return mayWrite;
+    }
+    const drawn = await drawBeside(context, input.webhook_url);
+    if (drawn?.ok === false) return drawn;
+    const { asked, shown } = besides(drawn);
     const timeout = input.timeout ?? command.facts.timeout;
     if (input.dry_run) {
       const { name, mode, risk, secrets } = command.facts;
@@ -94,7 +102,7 @@ export const commandHandlers = (context: GatewayContext): Pick<Handlers, 'comman
     if (system.agents.depth().queued >= limits.queuedExecutions)
       return refuse(problem('overloaded', `${limits.queuedExecutions} executions are queued`, { retry_after: 5 }));
 
-    const { session_id, idempotency_key, args, priority } = input;
+    const { session_id, idempotency_key, args, priority, webhook_url = null } = input;
     const consumed = await principalLimits.consume(useOf(command.facts, call, session_id, idempotency_key));
     if (!consumed.ok) return consumed;
     const execution_id = system.newId('execution');
@@ -111,14 +119,23 @@ export const commandHandlers = (context: GatewayContext): Pick<Handlers, 'comman
         timeout_ms: timeout * 1000,
         priority,
         reserved,
-        // Webhooks would carry the end to who does not wait; there are none yet.
         unattended: wait === 0,
+        ...asked,
         idempotency:
           idempotency_key === undefined
             ? null
             : {
                 key: idempotency_key,
-                body_hash: sha256(canonicalJson([command.facts.name, args, timeout, priority])),
+                // As it was before there were webhooks, where there is none.
+                body_hash: sha256(
+                  canonicalJson([
+                    command.facts.name,
+                    args,
+                    timeout,
+                    priority,
+                    ...(webhook_url === null ? [] : [webhook_url]),
+                  ]),
+                ),
               },
       }),
     );
@@ -133,10 +150,11 @@ export const commandHandlers = (context: GatewayContext): Pick<Handlers, 'comman
       waiter?.cancel();
       return accepted.ok ? answerKnown(acceptedId as ExecutionId, wait, call) : accepted;
     }
-    if (waiter === null) return answer(pendingView(execution_id, question));
+    if (waiter === null) return answer({ ...pendingView(execution_id, question), ...shown });
     // It is accepted whatever comes now, so where there is no place to wait it goes on as an async one.
     const waited = await waitFor(context, call, waiter, wait);
-    return answer(waited.ok && waited.json !== null ? endedView(waited.json) : pendingView(execution_id, question));
+    const view = waited.ok && waited.json !== null ? endedView(waited.json) : pendingView(execution_id, question);
+    return answer({ ...view, ...shown });
   };
 
   /** Those of one caller for the same reason are one record a second, with their count. */

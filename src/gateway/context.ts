@@ -7,6 +7,7 @@ import type { Cuts } from './cuts.ts';
 import type { Facts } from './facts.ts';
 import type { GatewayLimits } from './limits.ts';
 import type { Presence } from './presence.ts';
+import type { WebhookParts } from './webhook-parts.ts';
 import type { PrincipalLimits } from './principal-limits.ts';
 import type { Refusals } from './refusals.ts';
 import type { Slots } from './slots.ts';
@@ -28,6 +29,7 @@ export interface GatewayContext {
   readonly keys: KeyStore;
   readonly audit: Pick<Audit, 'note' | 'merge'>;
   readonly refusals: Pick<Refusals, 'note'>;
+  readonly webhooks: WebhookParts;
   /** Holds `artifacts/<execution>/<name>`; absolute. */
   readonly dataDirectory: string;
 }

@@ -19,6 +19,7 @@ import { addressOf, type MqttAccess } from './mqtt-access.ts';
 import { createMqttConnections, type MqttServer } from './mqtt-connections.ts';
 import { createLiveTopics } from './mqtt-live.ts';
 import { createMqttRpc } from './mqtt-rpc.ts';
+import { NO_WEBHOOKS, type WebhookParts } from './webhook-parts.ts';
 import { createPresence } from './presence.ts';
 import { createPrincipalLimits, principalRateLimits, type ConfiguredRateLimits } from './principal-limits.ts';
 import { ANONYMOUS, createPrincipals, type Principals } from './principals.ts';
@@ -50,6 +51,8 @@ export interface CoreOptions {
   readonly audit?: Audit;
   /** Whose JWTs are believed; default nobody's. */
   readonly auth?: JwtIssuer | null;
+  /** What checks addresses and seals secrets of webhooks; by default none can be registered. */
+  readonly webhooks?: WebhookParts;
 }
 
 /** The gateway without its listening sockets: what decides, whatever binding a call comes by. */
@@ -102,6 +105,7 @@ export const createCore = (options: CoreOptions): GatewayCore => {
     keys,
     audit,
     refusals,
+    webhooks: options.webhooks ?? NO_WEBHOOKS,
   };
   const logins = createLoginAudit({ audit, now, onError: onError('a login could not be recorded') });
   const jwt = options.auth ? createJwtVerifier(options.auth, { log, now }) : null;

@@ -16,6 +16,7 @@ import { storedCoordinationView } from './coordination-handlers.ts';
 import { envelope } from './envelope.ts';
 import type { ClientIdentity } from './principals.ts';
 import { drawClient } from './new-client.ts';
+import { besides, drawBeside } from './new-webhook.ts';
 import { notFound } from './authorise.ts';
 import { channelsView, clientView, executionView, sessionView } from './views.ts';
 
@@ -78,6 +79,9 @@ export const sessionHandlers = (
 
   return {
     'sessions.create': async (input, call) => {
+      const drawn = await drawBeside(context, input.webhook_url);
+      if (drawn?.ok === false) return drawn;
+      const { asked, shown } = besides(drawn);
       const session_id = system.newId('session');
       const root_capability_id = system.newId('capability');
       const owner = call.identity.principal;
@@ -99,6 +103,7 @@ export const sessionHandlers = (
             ttl_ms: (input.ttl ?? DEFAULT_TTL) * 1000,
             root_capability_id,
             client,
+            ...asked,
           },
           { fresh: true },
         ),
@@ -106,7 +111,14 @@ export const sessionHandlers = (
       if (!opened.ok) return opened;
       facts.keep(since, { session_id, ...client }, { session_id, owner, root_capability_id, opened_at: system.now() });
       const { client_id, capabilities } = client;
-      return answer({ session_id, client_id, client_token: token, capabilities, ...channelsView(session_id) });
+      return answer({
+        session_id,
+        client_id,
+        client_token: token,
+        capabilities,
+        ...channelsView(session_id),
+        ...shown,
+      });
     },
 
     'sessions.list': async ({ after, limit }, { identity }) => {

@@ -3,6 +3,7 @@ import { capabilitySchema, CLIENT_TYPES } from '../../machines/capability.ts';
 import { idSchema } from '../../machines/id.ts';
 import { defineOperation } from './operation.ts';
 import { PAGE_QUERY, pageFields, pageOf } from './page.ts';
+import { newWebhookSchema, webhookUrlSchema } from './webhooks.ts';
 
 const MAX_NAME = 100;
 
@@ -36,9 +37,13 @@ export const registrationSchema = z
     event_channel: z.string().meta({ description: 'MQTT topic filter of the events' }),
     state_channel: z.string().meta({ description: 'MQTT topic of the state' }),
     webhook_url: z.string().meta({ description: 'Where webhooks are registered' }),
+    webhook: newWebhookSchema.optional(),
   })
   .meta({ id: 'Registration' });
 export type Registration = z.infer<typeof registrationSchema>;
+
+/** Registers a webhook of the whole session along. */
+export const webhookUrlField = { webhook_url: webhookUrlSchema.optional() };
 
 /** The input fields that say which client; `client_type` is accepted for `client.type`. */
 export const newClientFields = {
@@ -75,12 +80,14 @@ const registeredSchema = registrationSchema
 export const clientsRegister = defineOperation({
   name: 'clients.register',
   summary: 'Adds a client to a session',
-  input: z.strictObject({ session_id: idSchema('session'), ...newClientFields }).superRefine(checkNewClient),
+  input: z
+    .strictObject({ session_id: idSchema('session'), ...newClientFields, ...webhookUrlField })
+    .superRefine(checkNewClient),
   output: registeredSchema,
   sight: 'session',
   right: 'owner',
   http: { method: 'POST', path: '/v1/sessions/{session_id}/clients', answers: { 201: registeredSchema } },
-  errors: ['security_violation', 'not_found', 'conflict', 'read_only'],
+  errors: ['security_violation', 'not_found', 'conflict', 'address_refused', 'not_configured', 'read_only'],
 });
 
 const clientPageSchema = pageOf(clientSchema);

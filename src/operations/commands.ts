@@ -5,6 +5,7 @@ import { idSchema } from '../../machines/id.ts';
 import { executionStatusSchema, waitSchema } from './executions.ts';
 import { defineOperation } from './operation.ts';
 import { pageOf } from './page.ts';
+import { newWebhookSchema, webhookUrlSchema } from './webhooks.ts';
 
 /** Longest time an execution may be given, in seconds. */
 const MAX_TIMEOUT = 7 * 24 * 3600;
@@ -51,6 +52,7 @@ const endedSchema = z
     result: z.unknown().optional(),
     result_url: z.string().optional(),
     error: problemSchema.optional(),
+    webhook: newWebhookSchema.optional(),
   })
   .meta({ id: 'ExecutionEnded' });
 
@@ -63,6 +65,7 @@ const pendingSchema = z
     poll_url: z.string(),
     /** The question that has to be confirmed before it starts. */
     coordination_id: z.string().optional(),
+    webhook: newWebhookSchema.optional(),
   })
   .meta({ id: 'ExecutionPending' });
 
@@ -90,6 +93,8 @@ export const commandsExecute = defineOperation({
     command: z.string('the name of a command').min(1, 'the name of a command').max(64, 'the name of a command'),
     args: z.record(z.string(), z.unknown(), { error: 'an object' }).default({}),
     idempotency_key: z.string().min(1, '1 to 255 characters').max(255, '1 to 255 characters').optional(),
+    /** Hears of this execution alone, and ends with it; needs `write`. */
+    webhook_url: webhookUrlSchema.optional(),
     timeout: z
       .number('a number of seconds')
       .positive('seconds, above 0')
@@ -114,5 +119,15 @@ export const commandsExecute = defineOperation({
     location: ({ poll_url }) => (typeof poll_url === 'string' ? poll_url : null),
     status: (output) => (output['status'] === 'pending' ? 202 : 200),
   },
-  errors: ['security_violation', 'not_found', 'unknown_command', 'conflict', 'too_large', 'read_only'],
+  errors: [
+    'security_violation',
+    'not_found',
+    'unknown_command',
+    'conflict',
+    'too_large',
+    'webhook_required',
+    'address_refused',
+    'not_configured',
+    'read_only',
+  ],
 });

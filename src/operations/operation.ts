@@ -7,9 +7,10 @@ export type Binding = 'http' | 'mqtt';
 /**
  * What an operation is about, hence whose sight decides between 404 and more (contract, section 6, step 2): nothing
  * that exists yet, the session of `session_id`, or the session in which the execution of `execution_id` runs, or that the
- * share of `share_id`, the capability of `capability_id` or the question of `coordination_id` belongs to.
+ * share of `share_id`, the capability of `capability_id`, the question of `coordination_id`, the webhook of `webhook_id` or
+ * the delivery of `delivery_id` belongs to.
  */
-export type Sight = 'none' | 'session' | 'execution' | 'share' | 'capability' | 'coordination';
+export type Sight = 'none' | 'session' | 'execution' | 'share' | 'capability' | 'coordination' | 'webhook' | 'delivery';
 
 /**
  * What the caller needs beyond sight (contract, section 2, column "needs"):

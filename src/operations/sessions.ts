@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { idSchema } from '../../machines/id.ts';
 import { coordinationSchema } from '../../machines/question.ts';
-import { checkNewClient, clientSchema, newClientFields, registrationSchema } from './clients.ts';
+import { checkNewClient, clientSchema, newClientFields, registrationSchema, webhookUrlField } from './clients.ts';
 import { executionSchema } from './executions.ts';
 import { defineOperation } from './operation.ts';
 import { PAGE_QUERY, pageFields, pageOf } from './page.ts';
@@ -46,6 +46,7 @@ export const sessionsCreate = defineOperation({
   input: z
     .strictObject({
       ...newClientFields,
+      ...webhookUrlField,
       ttl: z
         .number('a number of seconds')
         .min(1, 'seconds, from 1')
@@ -63,12 +64,12 @@ export const sessionsCreate = defineOperation({
     answers: { 201: registrationSchema },
     location: ({ session_id }) => `/v1/sessions/${String(session_id)}`,
   },
-  errors: ['security_violation', 'read_only'],
+  errors: ['security_violation', 'address_refused', 'not_configured', 'read_only'],
 });
 
 /** As `registrationSchema`, for who came by a share. */
 const joinedSchema = registrationSchema
-  .omit({ webhook_url: true })
+  .omit({ webhook_url: true, webhook: true })
   .extend({ shared: z.literal(true) })
   .meta({ id: 'Joined' });
 

@@ -16,6 +16,14 @@ import type { Operation } from './operation.ts';
 import { keysCreate, keysList, keysRevoke } from './keys.ts';
 import { sessionsClose, sessionsCreate, sessionsGet, sessionsJoin, sessionsList } from './sessions.ts';
 import { sharesCreate, sharesList, sharesRevoke } from './shares.ts';
+import {
+  deliveriesList,
+  deliveriesRedeliver,
+  webhooksCreate,
+  webhooksDelete,
+  webhooksList,
+  webhooksRotate,
+} from './webhooks.ts';
 
 /** The one table of operations (contract, section 2): bindings and documents are made from it. */
 export const OPERATION_TABLE = {
@@ -42,6 +50,12 @@ export const OPERATION_TABLE = {
   'coordinations.get': coordinationsGet,
   'coordinations.cancel': coordinationsCancel,
   'coordinations.vote': coordinationsVote,
+  'webhooks.create': webhooksCreate,
+  'webhooks.list': webhooksList,
+  'webhooks.delete': webhooksDelete,
+  'webhooks.rotate': webhooksRotate,
+  'deliveries.list': deliveriesList,
+  'deliveries.redeliver': deliveriesRedeliver,
   'capabilities.list': capabilitiesList,
   'capabilities.revoke': capabilitiesRevoke,
   'audit.list': auditList,

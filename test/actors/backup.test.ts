@@ -89,6 +89,7 @@ const filled = async (data: string): Promise<Journal> => {
   await writeArtifact(join(data, 'artifacts'), executionId(3), 'unnamed', 'x', 'text/plain');
   writeFileSync(join(data, 'credentials.json'), '{}', { mode: 0o600 });
   writeFileSync(join(data, 'credentials.json.new'), 'half');
+  writeFileSync(join(data, 'webhooks.key'), '0'.repeat(64), { mode: 0o600 });
   return journal;
 };
 
@@ -111,7 +112,7 @@ test(
     const named = [1, 1, 2].map((n, index) =>
       join('artifacts', executionId(n), ['größe.txt', 'b', 'c'][index] as string),
     );
-    const files = ['audit.key', 'credentials.json', 'journal.db', ...named].toSorted();
+    const files = ['audit.key', 'credentials.json', 'journal.db', 'webhooks.key', ...named].toSorted();
     assert.equal(treeOf(target), [...files, 'manifest.json'].toSorted());
     assert.equal(manifest.files.map(({ path }) => path).toSorted(), files);
     assert.equal(readManifest(target), manifest);

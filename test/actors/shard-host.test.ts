@@ -59,6 +59,7 @@ const start = async (limits: Partial<ShardLimits> = {}, machines: Catalogue = ca
         return 0.5;
       },
       newEventId: () => newId('event'),
+      newDeliveryId: () => newId('delivery'),
     },
     toJournal: (input) => {
       toJournal.push(input);

@@ -7,7 +7,7 @@ import type { Envelope } from '../../machines/message.ts';
 
 const test = suite('turn');
 
-const SOURCES = { random: () => 0.5, newEventId: () => 'evt_1' };
+const SOURCES = { random: () => 0.5, newEventId: () => 'evt_1', newDeliveryId: () => 'dlv_1' as const };
 
 test('a turn that is undone leaves the remembered answers as they were', () => {
   const resident = createResident('ses_a', 7);

@@ -1,3 +1,4 @@
+import { NO_WEBHOOKS } from '../../src/gateway/webhook-parts.ts';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { addressKey, sessionAddress } from '../../machines/address.ts';
 import { MAX_DEPTH } from '../../machines/descent.ts';
@@ -62,6 +63,7 @@ export const createGateStage = async () => {
     keys: system.keys,
     audit: NO_AUDIT,
     refusals: createRefusals({ system, audit: NO_AUDIT }),
+    webhooks: NO_WEBHOOKS,
     dataDirectory: '/',
   };
   const calls = createCalls(context, onError);

@@ -146,7 +146,7 @@ export const createThreads = ({ world, channels, process, disk, faults }: Thread
         limits,
         clock,
         stopwatch: () => performance.now(),
-        sources: { random: world.random, newEventId: () => newId('event') },
+        sources: { random: world.random, newEventId: () => newId('event'), newDeliveryId: () => newId('delivery') },
         toJournal: (input: JournalInput) => {
           const answer = (output: JournalOutput): void => answers.send(() => ran(() => host.journal(output)));
           outbox.send(() => told(() => loop.take(input, answer)));

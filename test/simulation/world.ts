@@ -133,7 +133,7 @@ export const createWorld = (workers: number): World => {
         },
         clock: () => now,
         stopwatch: () => 0,
-        sources: { random: () => 0.5, newEventId: () => `evt_${(ids += 1)}` },
+        sources: { random: () => 0.5, newEventId: () => `evt_${(ids += 1)}`, newDeliveryId: () => `dlv_${(ids += 1)}` },
         toJournal: (input: JournalInput) =>
           void toJournal.push(() =>
             loop.take(input, (output: JournalOutput) => {

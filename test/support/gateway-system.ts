@@ -1,23 +1,25 @@
 import { randomBytes } from 'node:crypto';
 import type { Agents } from '../../actors/agents.ts';
+import type { Deliveries, DeliveriesParts } from '../../actors/deliveries.ts';
 import { chainAudit, createAuditVerifier, EMPTY_CHAIN } from '../../actors/audit-chain.ts';
 import { createPageBuilder } from '../../actors/event-page.ts';
 import { createIdentifiers } from '../../actors/identifiers.ts';
 import type { Journal, KeyStore, StoredKey } from '../../actors/journal.ts';
 import { shardOf } from '../../actors/placement.ts';
 import type { Reads, StoredActor, StoredAudit } from '../../actors/reads.ts';
-import type { Resident } from '../../actors/resident.ts';
-import { createShard, type Shard } from '../../actors/shard.ts';
+import { isOwnActor, type Resident } from '../../actors/resident.ts';
+import { createShard, type Shard, type Step } from '../../actors/shard.ts';
 import { SHARD_LIMITS } from '../../actors/shard-messages.ts';
 import { createTurnTaker } from '../../actors/shard-turn.ts';
 import type { ReleasedEvent, Readiness, System } from '../../actors/system.ts';
 import type { Bus } from '../../brokers/bus.ts';
 import { createMemoryBus } from '../../brokers/memory.ts';
-import { addressKey, addressOf, executionAddress } from '../../machines/address.ts';
+import { addressKey, addressOf, deliveryAddress, executionAddress } from '../../machines/address.ts';
 import type { AuditEntry } from '../../machines/audit.ts';
 import { catalogue } from '../../machines/catalogue.ts';
-import type { Answer, Run } from '../../machines/effect.ts';
+import type { Answer, DeliveryAttempt, Run } from '../../machines/effect.ts';
 import type { Envelope, ExecutionMessage } from '../../machines/message.ts';
+import type { DeliveryMessage } from '../../machines/webhook-message.ts';
 import { eventTopic } from '../../machines/topic.ts';
 
 /** A ring in one thread and in memory: the real machines and the real turn, without journal and threads. */
@@ -30,6 +32,14 @@ export interface TestSystem extends System {
   readonly runs: ReadonlyMap<string, Run>;
   /** Places that are reserved. */
   readonly reserved: ReadonlySet<string>;
+  /** Attempts that nobody delivers are kept here, in order; `deliver` takes them over. */
+  readonly attempts: DeliveryAttempt[];
+  /** Sends attempts to who delivers, from here on. */
+  deliver(make: (parts: DeliveriesParts) => Deliveries): void;
+  /** Reports on a delivery as the deliverer would. */
+  delivered(delivery: string, message: DeliveryMessage): void;
+  /** Wakes all whose deadline has come. */
+  wake(): void;
   /** Reports on an execution as an agent would. */
   report(execution: string, message: ExecutionMessage): void;
   complete(execution: string, result: unknown): void;
@@ -59,6 +69,8 @@ export const createTestSystem = (bus: Bus = createMemoryBus()): TestSystem => {
   const answers = new Map<string, (answer: Answer) => void>();
   const runs = new Map<string, Run>();
   const reserved = new Set<string>();
+  const attempts: DeliveryAttempt[] = [];
+  let deliveries: Deliveries | null = null;
   const told: Envelope[] = [];
   const storedKeys = new Map<string, StoredKey>();
   const aliases = new Map<string, string>();
@@ -84,7 +96,7 @@ export const createTestSystem = (bus: Bus = createMemoryBus()): TestSystem => {
     catalogue,
     limits: SHARD_LIMITS,
     clock: now,
-    sources: { random: Math.random, newEventId: () => newId('event') },
+    sources: { random: Math.random, newEventId: () => newId('event'), newDeliveryId: () => newId('delivery') },
     residents,
     taking: () => {},
   });
@@ -93,20 +105,24 @@ export const createTestSystem = (bus: Bus = createMemoryBus()): TestSystem => {
     records.push(...chainAudit(auditKey, records.at(-1) ?? EMPTY_CHAIN, texts));
   };
 
-  const step = (envelope: Envelope): void => {
-    const shardIndex = shardOf(envelope.to.session);
+  // As it would look after its way over the bus.
+  const step = (envelope: Envelope): void =>
+    take(envelope.to.session, {
+      kind: 'input',
+      sender: 'test',
+      n: 1,
+      key: addressKey(envelope.to),
+      envelope: JSON.parse(JSON.stringify(envelope)) as Envelope,
+    });
+
+  const take = (of: string, what: Step): void => {
+    const shardIndex = shardOf(of);
     const shard = shards.get(shardIndex) ?? createShard(shardIndex, SHARD_LIMITS);
     shards.set(shardIndex, shard);
-    const { turn } = taker.take(shard, [
-      // As it would look after its way over the bus.
-      {
-        kind: 'input',
-        sender: 'test',
-        n: 1,
-        key: addressKey(envelope.to),
-        envelope: JSON.parse(JSON.stringify(envelope)) as Envelope,
-      },
-    ]);
+    const { turn } = taker.take(shard, [what]);
+    // As its host does, so that it can begin anew.
+    for (const [hosted, resident] of turn.touched())
+      if (hosted.ended() && !isOwnActor(resident, hosted)) resident.actors.delete(hosted.key);
     const { heads, contexts } = turn.snapshots();
     record(turn.audits);
     for (const [index, [key, , state, done, , , label, further = []]] of heads.entries()) {
@@ -125,6 +141,11 @@ export const createTestSystem = (bus: Bus = createMemoryBus()): TestSystem => {
     }
     for (const [session, effect] of turn.effects) {
       if (effect.type === 'run') runs.set(effect.run.execution_id, effect.run);
+      else if (effect.type === 'deliver') {
+        const index = turn.eventHeads.findIndex(([id, seq]) => id === session && seq === effect.attempt.seq);
+        if (deliveries === null) attempts.push(effect.attempt);
+        else deliveries.deliver(effect.attempt, { session: session as never }, turn.events[index] ?? null);
+      } else if (effect.type === 'webhook') deliveries?.changed(effect.webhook_id, { session: session as never });
       else if (effect.type === 'stop') runs.delete(effect.execution_id);
       else if (effect.type === 'cut') for (const cutter of cutters) cutter(effect.client_id);
       else if (effect.type === 'enqueue')
@@ -220,6 +241,27 @@ export const createTestSystem = (bus: Bus = createMemoryBus()): TestSystem => {
     told,
     readCounts,
     report,
+    attempts,
+    delivered: (delivery, message) => {
+      const stored = [...actors.values()].find(({ id }) => id === delivery);
+      if (stored === undefined) throw new Error(`no delivery ${delivery}`);
+      step({ to: deliveryAddress(stored.session, delivery), message });
+    },
+    deliver: (make) => {
+      deliveries = make({
+        reads,
+        now,
+        report: (delivery, { session }, message) => {
+          step({ to: deliveryAddress(session, delivery), message });
+          return { committed: Promise.resolve() };
+        },
+      });
+    },
+    wake: () => {
+      for (const { key, session, done, context } of [...actors.values()])
+        if (!done && ((context['deadline'] as number | null) ?? Infinity) <= now())
+          take(session, { kind: 'deadline', key });
+    },
     keys: {
       list: async () => [...storedKeys.values()],
       find: async (id) => storedKeys.get(id) ?? null,

@@ -9,6 +9,7 @@ import { createGateway, type Gateway, type GatewayOptions } from '../../src/gate
 import { createApiKey } from '../../src/gateway/keys.ts';
 import { createLog } from '../../src/gateway/log.ts';
 import { createTestSystem, type TestSystem } from './gateway-system.ts';
+import { testWebhooks } from './webhooks.ts';
 
 /** Commands of every kind that the gateway tells apart. */
 export const testCommands: ReadonlyMap<string, Command> = new Map(
@@ -92,6 +93,7 @@ export const startGateway = async (options: Partial<GatewayOptions> = {}, bus?: 
     http: { host: '127.0.0.1', port: 0 },
     log: createLog({ level: 'debug', destination: { write: (line) => void lines.push(line) } }),
     version: '0.0.0',
+    webhooks: testWebhooks,
     audit: createAudit({ note: system.note, onError: (error) => lines.push(String(error)) }),
     ...options,
   });

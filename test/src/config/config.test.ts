@@ -6,6 +6,7 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { DEFAULT_GRANTS } from '../../../machines/capability.ts';
 import { ConfigError } from '../../../src/config/config-error.ts';
+import { createAddressCheck } from '../../../src/gateway/address-check.ts';
 import { loadConfig, type Config, type ConfigSources } from '../../../src/config/config.ts';
 
 const base = mkdtempSync(join(tmpdir(), 'arbor-config-'));
@@ -123,6 +124,15 @@ test('limits have the names of the contract and reach the gateway in its own', a
   assert.is(limits.heartbeatMs, 15_000);
 });
 
+test('webhooks reach public addresses alone unless a file allows more', async () => {
+  assert.equal((await load(place())).webhooks, { allow: [] });
+  const allow = ['127.0.0.1/32', '10.0.0.0/8', '::1/128', 'fd00::/8', '::ffff:10.0.0.0/104'];
+  assert.equal((await load(withFile(`{ webhooks: { allow: ${JSON.stringify(allow)} } }`))).webhooks, { allow });
+  createAddressCheck({ allow });
+  const { message } = await failure(withFile(`{ webhooks: { allow: ['10.0.0.1'] } }`));
+  assert.match(message, 'expected a range of addresses, for example 127.0.0.1/32');
+});
+
 test('reads and writes nothing else', async () => {
   const cwd = place({
     'arbor.config.ts': 'export default { log: { level: "warn" } };',
@@ -185,6 +195,11 @@ test('a wrong field is named with its file', async () => {
     [`{ commands: ['absent.ts'] }`, 'commands.0'],
     [`{ agents: { threads: 1.5 } }`, 'agents.threads'],
     [`{ retention: Infinity }`, 'retention'],
+    [`{ webhooks: { alow: [] } }`, 'webhooks.alow'],
+    [`{ webhooks: { allow: '127.0.0.1/32' } }`, 'webhooks.allow'],
+    ...['127.0.0.1', '127.1/8', 'localhost/32', '10.0.0.0/33', 'fd00::/129', '::1', ''].map(
+      (range): [string, string] => [`{ webhooks: { allow: ['::1/128', '${range}'] } }`, 'webhooks.allow.1'],
+    ),
     ['5', 'default'],
     ['null', 'default'],
     ['[]', 'default'],

@@ -15,7 +15,9 @@ import { call } from './matrix/wire.ts';
 const test = suite('the matrix on a server');
 
 const space = createWorkspace();
-const server = await space.serve({ config: space.config({ commands: ['work', 'shell'] }) });
+const server = await space.serve({
+  config: space.config({ commands: ['work', 'shell'], webhooks: { allow: ['127.0.0.1/32'] } }),
+});
 test.after(async () => space[Symbol.asyncDispose]());
 
 let words = 0;

@@ -2,6 +2,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { join as joinPath } from 'node:path';
 import { sha256 } from '../../../../src/gateway/secrets.ts';
 import type { Json } from '../../../support/gateway.ts';
+import { HOOK_URL } from '../../../support/webhooks.ts';
 import type { Fillers } from './input.ts';
 import type { Stage } from './stage.ts';
 
@@ -93,6 +94,27 @@ const ask = (scene: Scene, token: string | null): Promise<Json> =>
     requester_may_vote: true,
   });
 
+/** A webhook of its session, which hears of little that happens there, and a delivery that has ended. */
+const webhook = (scene: Scene): Promise<Json> =>
+  scene.once('webhook', () =>
+    scene.stage.must('POST', `${pathOf(scene)}/webhooks`, scene.owner.token, {
+      url: HOOK_URL,
+      types: ['client_joined'],
+    }),
+  );
+const delivery = (scene: Scene): Promise<string> =>
+  scene.once('delivery', async () => {
+    const { webhook_id } = await webhook(scene);
+    await register(scene, 'web');
+    const { items } = await scene.stage.must('GET', `/v1/webhooks/${webhook_id}/deliveries`, scene.owner.token);
+    const { delivery_id } = items[0];
+    const end = { type: 'delivery.attempted', attempt: 1, ok: true, status: 200, final: false } as const;
+    // A server sends it itself.
+    const { system } = scene.stage.on as Partial<Stage['on']>;
+    system?.delivered(delivery_id, { ...end, reason: null, retry_after_ms: null });
+    return delivery_id;
+  });
+
 const made = (scene: Scene): Promise<Json> => scene.once('share', () => share(scene, {}));
 
 export interface Choice {
@@ -124,6 +146,9 @@ export const fillersOf = (
   capability_id: async () => (await made(scene)).capability.id,
   token: async () => (await made(scene)).token,
   key_id: async () => (await scene.stage.on.keyOf(scene.stage.unique('somebody'))).split('.')[0],
+  webhook_id: async () => (await webhook(scene)).webhook_id,
+  delivery_id: () => delivery(scene),
+  url: () => HOOK_URL,
   command: () => command,
   client: () => ({ type: 'cli' }),
   principal: () => scene.stage.unique('somebody'),

@@ -7,7 +7,7 @@ import type { Stage } from './stage.ts';
 export interface World {
   /** As JSON, in order of `seq`. */
   readonly events: readonly string[];
-  /** Actors as JSON, in order of their keys: the session, its clients, executions and shares. */
+  /** Actors as JSON, by kind and in order of their keys: the session, its clients, executions, shares and webhooks. */
   readonly actors: readonly string[];
   /** Those of the audit in which the session is named. */
   readonly records: readonly AuditEntry[];
@@ -15,7 +15,7 @@ export interface World {
   readonly used: number;
 }
 
-const KINDS = ['session', 'client', 'execution', 'share'] as const;
+const KINDS = ['session', 'client', 'execution', 'share', 'webhook', 'delivery'] as const;
 const ALL = { limit: 1_000 };
 
 /** What a client's being there changes, whatever it asks for. */
