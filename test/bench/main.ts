@@ -17,6 +17,7 @@ const CONTENDERS = [
   'gate',
   'revoke',
   'frozen',
+  'webhooks',
   'xstate',
   'fastify',
   'fdatasync',
