@@ -24,7 +24,7 @@ const count = (what: string) =>
     .max(QUESTION_LIMITS.confirmations, `${what}, up to ${QUESTION_LIMITS.confirmations}`);
 
 /** How a question is decided (contract, section 7); fixed when it is asked. */
-export const rulesFields = {
+const rulesFields = {
   required_confirmations: count('confirmations').default(1),
   timeout: z
     .number('a number of seconds')

@@ -19,7 +19,7 @@ const electorOf = (context: SessionContext, { principal, client_id }: Caller): E
 });
 
 /** Who may write, hence vote (contract, section 7): the clients that may, and the owner with a key. */
-export const electorate = (context: SessionContext, at: number): readonly Elector[] => [
+const electorate = (context: SessionContext, at: number): readonly Elector[] => [
   electorOf(context, { principal: context.owner, client_id: null }),
   ...(Object.entries(context.clients) as [ClientId, SessionClient][])
     .filter(([, { capabilities }]) => decide(capabilities, WRITE, at).allowed)

@@ -35,8 +35,7 @@ export const printEvents = async (
 export const watch = async (settings: Settings, session_id: string, flags: WatchFlags): Promise<number> => {
   const { after, json = false, untilClosed = false, prompt = true } = flags;
   const client = createHttpClient(settings);
-  // An older server knows no questions.
-  const { seq, status, coordinations = [] } = await client.sessions.get({ session_id });
+  const { seq, status, coordinations } = await client.sessions.get({ session_id });
   const isOver = untilClosed && (status === 'closed' || status === 'expired');
   if (isOver && (after ?? 0) >= seq) return EXIT.ok;
   const stop = new AbortController();

@@ -186,14 +186,7 @@ export const applyEvent = (session: ViewedSession, event: Event): ViewedSession 
 };
 
 /** What `sessions.get` answers, as a view: the events after its `seq` go on from there. */
-export const viewOf = ({
-  seq,
-  status,
-  owner,
-  clients,
-  executions,
-  coordinations = [],
-}: SessionState): ViewedSession => ({
+export const viewOf = ({ seq, status, owner, clients, executions, coordinations }: SessionState): ViewedSession => ({
   seq,
   status,
   owner,

@@ -96,8 +96,8 @@ export const commandHandlers = (context: GatewayContext): Pick<Handlers, 'comman
         constraints.require_confirmations ?? 0,
       );
       // A schema may give a marked field another name: then what was given is shown, in which it has its own.
-      const shown = masked(secrets === undefined ? checked.data : input.args, secrets);
-      return answer({ dry_run: true, command: name, args: shown, mode, risk, timeout, capability_id, confirmations });
+      const visible = masked(secrets === undefined ? checked.data : input.args, secrets);
+      return answer({ dry_run: true, command: name, args: visible, mode, risk, timeout, capability_id, confirmations });
     }
     if (system.agents.depth().queued >= limits.queuedExecutions)
       return refuse(problem('overloaded', `${limits.queuedExecutions} executions are queued`, { retry_after: 5 }));

@@ -29,9 +29,9 @@ const create = () => {
     one.ask({ type: 'session.vote', caller, coordination_id, vote: said, comment: null });
   const open = () => one.context().coordinations.map(({ id }) => id);
   const electors = (id: CoordinationId) =>
-    (one.ring.actor(coordinationAddress(SESSION, id))?.standing().context as CoordinationContext).electorate.map(
-      ({ client_id }) => client_id,
-    );
+    (
+      one.ring.actor(coordinationAddress(SESSION, id))?.standing().context as CoordinationContext | undefined
+    )?.electorate.map(({ client_id }) => client_id);
   return { one, ask, vote, open, electors };
 };
 

@@ -74,7 +74,7 @@ export const wait = (of: number, at: number, sleeps: Record<string, number>, sus
   at,
   random: 0,
 });
-export const question = questionSchema.parse({ operation: 'deploy', description: 'May it be deployed?' });
+const question = questionSchema.parse({ operation: 'deploy', description: 'May it be deployed?' });
 /** The handler waits for the outcome of this question. */
 export const confirm = (of: number, at: number, coordination_id: CoordinationId, suspended = true): Incoming => ({
   type: 'execution.wait',
