@@ -158,7 +158,8 @@ export const createRing = (random: () => number = () => 0.5): Ring => {
       }
       const actor = actors.get(key);
       if (actor === undefined || actor.done()) {
-        if (asked && !heard) answers.push({ ok: false, problem: problem(actor === undefined ? 'not_found' : 'conflict', key) });
+        if (asked && !heard)
+          answers.push({ ok: false, problem: problem(actor === undefined ? 'not_found' : 'conflict', key) });
         continue;
       }
       const recalled = entry.recalls?.(message) ?? null;
