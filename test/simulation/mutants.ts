@@ -116,4 +116,16 @@ export const MUTANTS: readonly Mutant[] = [
     'ledger: release(context.ledger, charged)',
     'ledger: context.ledger',
   ),
+  mutant(
+    'lost attempts of webhooks not asked for again',
+    'actors/ring.ts',
+    'if (!deliveries.has(id, Number(value)))',
+    'if (deliveries.has(id, Number(value)))',
+  ),
+  mutant(
+    'of what an actor says at once a webhook hears the first',
+    'actors/shard-turn.ts',
+    'queue.splice((facts[index] as Told).place, 0, ...(follows[index] as Envelope[]));',
+    'if (index === 0) queue.splice((facts[index] as Told).place, 0, ...(follows[index] as Envelope[]));',
+  ),
 ];
