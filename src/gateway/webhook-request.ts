@@ -55,7 +55,6 @@ export const postWebhook = (request: WebhookRequest): Promise<WebhookAnswer> => 
     headers: { ...headers, 'content-length': Buffer.byteLength(body) },
     agent: false,
     lookup: pinned(addresses),
-    maxHeaderSize: answerBytes,
   });
   let answer: (WebhookAnswer & { ok: true }) | null = null;
   let received = 0;
