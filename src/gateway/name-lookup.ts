@@ -1,7 +1,7 @@
 import type { LookupAddress } from 'node:dns';
 import { Resolver } from 'node:dns/promises';
 
-/** The addresses of a name; rejects, or answers none, where it has none. */
+/** The addresses of a name; none, or a rejection, where it has none. */
 export type NameLookup = (host: string) => Promise<readonly LookupAddress[]>;
 
 const TIMEOUT_MS = 2_000;
