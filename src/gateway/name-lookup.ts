@@ -1,11 +1,18 @@
 import type { LookupAddress } from 'node:dns';
 import { Resolver } from 'node:dns/promises';
 
-/** The addresses of a name; rejects, or answers none, where it has none. */
+/** The addresses of a name; none, or a rejection, where it has none. */
 export type NameLookup = (host: string) => Promise<readonly LookupAddress[]>;
 
 const TIMEOUT_MS = 2_000;
 const DEADLINE_MS = 5_000;
+
+export interface NameLookupOptions {
+  /** Name servers, `ADDRESS` or `ADDRESS:PORT`; default the machine's. */
+  readonly servers?: readonly string[];
+  /** The time for all of it; default 5,000. What has come by then is not waited for further. */
+  readonly deadlineMs?: number;
+}
 
 /** RFC 6761, 6.3: these names never leave the machine. */
 const LOCALHOST = /^(?:.+\.)?localhost\.?$/i;
@@ -15,14 +22,7 @@ const LOCALHOST = /^(?:.+\.)?localhost\.?$/i;
  * file system calls share, so four names whose servers never answer would stop them all. What that costs is the hosts
  * file and search domains.
  */
-export const createNameLookup = (): NameLookup => {
-  const resolver = new Resolver({ timeout: TIMEOUT_MS, tries: 2 });
-  const ask = async (host: string): Promise<LookupAddress[]> => {
-    const answers = await Promise.allSettled([resolver.resolve4(host), resolver.resolve6(host)]);
-    return answers.flatMap((answer, index) =>
-      answer.status === 'rejected' ? [] : answer.value.map((address) => ({ address, family: index === 0 ? 4 : 6 })),
-    );
-  };
+export const createNameLookup = ({ servers, deadlineMs = DEADLINE_MS }: NameLookupOptions = {}): NameLookup => {
   return async (host) => {
     if (LOCALHOST.test(host)) {
       return [
@@ -30,12 +30,16 @@ export const createNameLookup = (): NameLookup => {
         { address: '::1', family: 6 },
       ];
     }
-    const deadline = Promise.withResolvers<LookupAddress[]>();
-    const timer = setTimeout(() => deadline.resolve([]), DEADLINE_MS);
-    try {
-      return await Promise.race([ask(host), deadline.promise]);
-    } finally {
-      clearTimeout(timer);
-    }
+    // One for each, so that what is not answered can be cancelled without the others.
+    const resolver = new Resolver({ timeout: TIMEOUT_MS, tries: 2 });
+    if (servers !== undefined) resolver.setServers(servers);
+    const found: LookupAddress[] = [];
+    const add = (family: 4 | 6) => (addresses: readonly string[]) => {
+      for (const address of addresses) found.push({ address, family });
+    };
+    const timer = setTimeout(() => resolver.cancel(), deadlineMs);
+    await Promise.allSettled([resolver.resolve4(host).then(add(4)), resolver.resolve6(host).then(add(6))]);
+    clearTimeout(timer);
+    return found;
   };
 };

@@ -6,7 +6,7 @@ import { timestamp } from '../../machines/event.ts';
 import type { DeliveryId, WebhookId } from '../../machines/id.ts';
 import type { WebhookContext } from '../../machines/webhook.ts';
 import type { DeliveryView, WebhookView } from '../operations/webhooks.ts';
-import { answer, refuse, type Handlers } from './call.ts';
+import { answer, refuse, type CallResult, type Handlers } from './call.ts';
 import type { GatewayContext } from './context.ts';
 import { envelope } from './envelope.ts';
 import { drawWebhook } from './new-webhook.ts';
@@ -54,6 +54,8 @@ const deliveryView = ({ state, context }: StoredActor): DeliveryView => {
   };
 };
 
+const over = (): CallResult => refuse(problem('conflict', 'the webhook has ended'));
+
 type Answered = `${'webhooks' | 'deliveries'}.${string}` & keyof Handlers;
 
 export const webhookHandlers = (context: GatewayContext): Pick<Handlers, Answered> => {
@@ -78,12 +80,15 @@ export const webhookHandlers = (context: GatewayContext): Pick<Handlers, Answere
       return answer({ items, next: items.length < limit ? null : (items.at(-1)?.webhook_id ?? null) });
     },
 
-    'webhooks.delete': async ({ webhook_id }, call) =>
-      system.ask(
+    'webhooks.delete': async ({ webhook_id }, call) => {
+      if (call.subject.done) return over();
+      return system.ask(
         envelope(call, webhookAddress(call.subject.session, webhook_id), { type: 'webhook.end', reason: 'deleted' }),
-      ),
+      );
+    },
 
     'webhooks.rotate': async ({ webhook_id }, call) => {
+      if (call.subject.done) return over();
       const secret = newWebhookSecret();
       const rotated = await system.ask(
         envelope(call, webhookAddress(call.subject.session, webhook_id), {

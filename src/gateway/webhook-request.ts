@@ -42,8 +42,8 @@ const pinned =
   };
 
 /**
- * Posts once, over a connection of its own, which is gone when this resolves; never rejects. The answer's body is read and
- * thrown away. An answer is one when it is whole, or when its head is and the rest goes beyond the bound: whoever breaks
+ * Posts once, over a connection of its own, which is gone when this resolves; never rejects, but throws where a header
+ * cannot be sent. The answer's body is read and thrown away. An answer is one when it is whole, or when its head is and the rest goes beyond the bound: whoever breaks
  * off or dawdles in the middle has not answered.
  */
 export const postWebhook = (request: WebhookRequest): Promise<WebhookAnswer> => {
@@ -55,7 +55,6 @@ export const postWebhook = (request: WebhookRequest): Promise<WebhookAnswer> => 
     headers: { ...headers, 'content-length': Buffer.byteLength(body) },
     agent: false,
     lookup: pinned(addresses),
-    maxHeaderSize: answerBytes,
   });
   let answer: (WebhookAnswer & { ok: true }) | null = null;
   let received = 0;

@@ -2,6 +2,7 @@ import { ProblemError } from '../../machines/error.ts';
 import type { Call } from '../../src/client/client.ts';
 import type { HttpClient } from '../../src/client/http.ts';
 import type { Action, History, PlainAction } from './actions.ts';
+import { HOOK } from './receiver.ts';
 import { createRoom, type Member, type Room } from './room.ts';
 
 /** Long enough for whatever has a deadline to come to its end, beyond the longest timeout and the grace time. */
@@ -211,7 +212,12 @@ export const play = async ({ seed, actions }: History): Promise<Room> => {
     for (let each = 0; each < SESSIONS; each++)
       room.ask(
         { what: 'sessions.create', by: 'owner', session: '', input: {} },
-        () => room.owner.sessions.create({ client: { type: 'cli' } }) as never,
+        // The one that may be closed has a webhook.
+        () =>
+          room.owner.sessions.create({
+            client: { type: 'cli' },
+            ...(each === SESSIONS - 1 ? { webhook_url: HOOK } : {}),
+          }) as never,
         (made) => {
           room.sessions.push((made as never as { session_id: string }).session_id);
           room.follow(made as never, null);

@@ -277,6 +277,23 @@ const decided = (log: readonly Event[], lives: ReadonlyMap<string, Life>, say: S
   }
 };
 
+/** Contract, section 9: each event reaches an endpoint, under one id; with its session it ends once nothing is pending. */
+const delivered = ({ disk, receiver }: Room, session: string, log: readonly Event[], say: Say): void => {
+  const of = (kind: string) => [...disk.actors.values()].filter(({ key }) => key.startsWith(`${session}/${kind}/`));
+  const [webhook] = of('webhook');
+  if (webhook === undefined) return;
+  const end = log.find(({ type }) => /^session_(closed|expired)$/.test(type));
+  for (const { seq, type } of log) {
+    if (end !== undefined && seq > end.seq) continue;
+    const ids = receiver.taken.get(`${session} ${seq}`)?.size ?? 0;
+    if (ids !== 1) say(`${type} at ${seq} of ${session} reached its webhook under ${ids} ids`);
+  }
+  for (const { key, state } of of('delivery')) if (state !== 'delivered') say(`${key} is ${state}`);
+  const { pending } = JSON.parse(webhook.context) as { pending: number };
+  if (pending !== 0) say(`${webhook.key} counts ${pending} deliveries at the end`);
+  if ((webhook.state === 'ended') !== (end !== undefined)) say(`${webhook.key} is ${webhook.state}`);
+};
+
 /** Promise 15. */
 const audited = ({ disk }: Room, lives: ReadonlyMap<string, Life>, say: Say): void => {
   for (const { id, context } of lives.values())
@@ -306,6 +323,7 @@ export const brokenLaws = (room: Room): readonly string[] => {
     limited(room, session, log, lives, say);
     revoked(room, log, lives, say);
     followed(room, session, log, say);
+    delivered(room, session, log, say);
     audited(room, lives, say);
     decided(log, lives, say);
     const context = sessionOf(room, session);

@@ -128,4 +128,16 @@ export const MUTANTS: readonly Mutant[] = [
     'guard: ({ event: { confirmation } }) => confirmation !== undefined,',
     'guard: () => false,',
   ),
+  mutant(
+    'lost attempts of webhooks not asked for again',
+    'actors/ring.ts',
+    'if (!deliveries.has(id, Number(value)))',
+    'if (deliveries.has(id, Number(value)))',
+  ),
+  mutant(
+    'of what an actor says at once a webhook hears the first',
+    'actors/shard-turn.ts',
+    'queue.splice((facts[index] as Told).place, 0, ...(follows[index] as Envelope[]));',
+    'if (index === 0) queue.splice((facts[index] as Told).place, 0, ...(follows[index] as Envelope[]));',
+  ),
 ];

@@ -7,6 +7,7 @@ import { createApiKey } from '../../src/gateway/keys.ts';
 import { createHttpClient, type HttpClient } from '../../src/client/http.ts';
 import { createMqttClient, type MqttClient } from '../../src/client/mqtt.ts';
 import { createChannels, type Channels } from './channels.ts';
+import { createSimReceiver, type SimReceiver } from './receiver.ts';
 import { simFetch } from './sim-http.ts';
 import { startSimServer, type SimServer } from './sim-server.ts';
 import type { DiskFaults } from './threads.ts';
@@ -68,6 +69,7 @@ export interface Room {
   readonly shares: Share[];
   readonly sessions: string[];
   readonly starts: Started[];
+  readonly receiver: SimReceiver;
   /** What was seen that must never be, as it happened. */
   readonly broken: string[];
   /** Errors that the server has reported. */
@@ -144,6 +146,7 @@ export const createRoom = (seed: number): Room => {
       disk.audit.some(({ text }) => text.includes('"command_accepted"') && text.includes(execution_id));
     if (command === 'danger' && !isRecorded()) broken.push(`${execution_id} runs before the audit has it`);
   };
+  const receiver = createSimReceiver(world, disk, (what) => void broken.push(what));
   const onError = (what: string, error: unknown): void => void errors.push(`${what}: ${String(error)}`);
   const boot = (): SimServer =>
     startSimServer({
@@ -151,6 +154,7 @@ export const createRoom = (seed: number): Room => {
       channels,
       disk,
       faults,
+      sender: receiver.sender,
       onRun,
       onStep,
       onError,
@@ -234,6 +238,7 @@ export const createRoom = (seed: number): Room => {
     quietSince: 0,
     sessions: [],
     starts,
+    receiver,
     broken,
     errors,
     server: () => server,

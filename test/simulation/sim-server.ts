@@ -10,6 +10,9 @@ import { createAudit } from '../../src/gateway/audit.ts';
 import { createCore, type GatewayCore } from '../../src/gateway/core.ts';
 import { createLog } from '../../src/gateway/log.ts';
 import { createMqttAccess } from '../../src/gateway/mqtt-access.ts';
+import { createWebhookDeliveries } from '../../src/gateway/webhook-deliveries.ts';
+import type { WebhookSender } from '../../src/gateway/webhook-sender.ts';
+import { testWebhooks } from '../support/webhooks.ts';
 import type { Channel, Channels } from './channels.ts';
 import { createHandlers, type Handlers } from './handlers.ts';
 import { createSimBroker, type SimBroker } from './sim-broker.ts';
@@ -34,6 +37,8 @@ export interface SimServerOptions {
   readonly channels: Channels;
   readonly disk: MemoryDisk;
   readonly faults: DiskFaults;
+  /** What brings events to webhooks. */
+  readonly sender: () => WebhookSender;
   readonly onRun: (run: Run) => void;
   readonly onStep: (run: Run, key: string, done: boolean) => void;
   /** It could not start, or cannot go on. */
@@ -60,7 +65,7 @@ const GRACE_MS = 5_000;
 const log = createLog({ level: 'silent' });
 
 export const startSimServer = (options: SimServerOptions): SimServer => {
-  const { world, channels, disk, faults, onRun, onStep, onExit, onError } = options;
+  const { world, channels, disk, faults, sender, onRun, onStep, onExit, onError } = options;
   const domain: Domain = { alive: true };
   return world.within(domain, () => {
     const toServer = channels.open(domain, true);
@@ -84,6 +89,8 @@ export const startSimServer = (options: SimServerOptions): SimServer => {
       workers: 2,
       parts: threads.parts,
       agents: (report) => (handlers = createHandlers({ report, places: PLACES, onRun, onStep })),
+      deliveries: (of) =>
+        createWebhookDeliveries({ ...of, sender: sender(), onError: () => {}, limits: { perEndpoint: 2, waiting: 8 } }),
       shard: { turnInputs: 4, residentSessions: 2, horizonMs: 100_000, deadlineWindow: 2 },
       supervisor: { heartbeatMs: 10_000, maxRestarts: 20 },
       observer: { ...SILENT, error: onError },
@@ -96,6 +103,7 @@ export const startSimServer = (options: SimServerOptions): SimServer => {
           keys: ring.keys,
           commands,
           dataDirectory: '/nowhere',
+          webhooks: testWebhooks,
           mqtt: { access, server: broker },
           log,
           register: new Registry(),

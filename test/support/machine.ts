@@ -1,11 +1,11 @@
 import * as assert from 'uvu/assert';
 import { createActor } from 'xstate';
 import type { AnyActor, AnyMachineSnapshot, AnyStateMachine } from 'xstate';
-import { addressKey } from '../../machines/address.ts';
+import { addressKey, addressOf, sessionAddress } from '../../machines/address.ts';
 import type { Address } from '../../machines/address.ts';
 import { catalogue } from '../../machines/catalogue.ts';
 import type { Convention } from '../../machines/convention.ts';
-import type { Answer, Effect, Run } from '../../machines/effect.ts';
+import type { Answer, DeliveryAttempt, Effect, Run } from '../../machines/effect.ts';
 import { problem } from '../../machines/error.ts';
 
 /** A machine's state value and context: all that is kept of it. */
@@ -81,6 +81,8 @@ export interface Ring {
   readonly events: { readonly event: string; readonly subject: string; readonly data: Record<string, unknown> }[];
   readonly runs: Run[];
   readonly queued: string[];
+  /** What is to be sent to webhooks. */
+  readonly attempts: DeliveryAttempt[];
   readonly cut: string[];
   readonly audits: { readonly audit: string; readonly data: Readonly<Record<string, unknown>> }[];
   /** All effects in order, with the address key they come from. */
@@ -101,6 +103,8 @@ interface Delivery {
   readonly to: Address;
   readonly message: { readonly type: string };
   readonly fresh: boolean;
+  /** It follows from an event: nobody waits for an answer. */
+  readonly heard?: boolean;
 }
 
 export const createRing = (random: () => number = () => 0.5): Ring => {
@@ -108,11 +112,31 @@ export const createRing = (random: () => number = () => 0.5): Ring => {
   const addresses = new Map<string, Address>();
   const remembered = new Map<string, unknown>();
   let answers: Answer[] = [];
+  let deliveries = 0;
+
+  /** What follows from an event, as the session's own actor says. */
+  const overhear = (from: string, { event, subject }: Extract<Effect, { type: 'event' }>, queue: Delivery[]): void => {
+    const { session } = addressOf(from);
+    const own = actors.get(addressKey(sessionAddress(session)));
+    const fact = {
+      event,
+      subject,
+      seq: ring.events.length,
+      draw: () => `dlv_${(deliveries += 1)}` as const,
+    };
+    if (own === undefined) return;
+    for (const heard of catalogue['session']?.overhears?.(own.standing().context as never, fact) ?? [])
+      queue.push({ ...heard, fresh: false, heard: true });
+  };
 
   const perform = (from: string, effect: Effect, queue: Delivery[]): void => {
     ring.log.push({ from, effect });
     if (effect.type === 'send') queue.push({ to: effect.to, message: effect.message, fresh: effect.fresh ?? false });
-    if (effect.type === 'event') ring.events.push(effect);
+    if (effect.type === 'event') {
+      ring.events.push(effect);
+      overhear(from, effect, queue);
+    }
+    if (effect.type === 'deliver') ring.attempts.push(effect.attempt);
     if (effect.type === 'audit') ring.audits.push(effect);
     if (effect.type === 'reply') answers.push(effect.answer);
     if (effect.type === 'remember') remembered.set(effect.key, effect.value);
@@ -123,7 +147,7 @@ export const createRing = (random: () => number = () => 0.5): Ring => {
 
   /** Takes what is queued and all that it causes, until it is quiet. */
   const deliver = (queue: Delivery[], asked = false): void => {
-    for (const { to, message, fresh } of queue) {
+    for (const { to, message, fresh, heard = false } of queue) {
       const key = addressKey(to);
       const entry = catalogue[to.kind];
       if (entry === undefined) throw new Error(`no such kind: ${to.kind}`);
@@ -134,7 +158,8 @@ export const createRing = (random: () => number = () => 0.5): Ring => {
       }
       const actor = actors.get(key);
       if (actor === undefined || actor.done()) {
-        if (asked) answers.push({ ok: false, problem: problem(actor === undefined ? 'not_found' : 'conflict', key) });
+        if (asked && !heard)
+          answers.push({ ok: false, problem: problem(actor === undefined ? 'not_found' : 'conflict', key) });
         continue;
       }
       const recalled = entry.recalls?.(message) ?? null;
@@ -163,6 +188,7 @@ export const createRing = (random: () => number = () => 0.5): Ring => {
     events: [],
     runs: [],
     queued: [],
+    attempts: [],
     cut: [],
     audits: [],
     log: [],

@@ -7,6 +7,7 @@ import type { Answer } from '../../machines/effect.ts';
 import type { CapabilityId, ClientId, ExecutionId, SessionId, ShareId } from '../../machines/id.ts';
 import type { Caller, NewClient, SessionMessage } from '../../machines/message.ts';
 import type { SessionContext } from '../../machines/session.ts';
+import type { NewWebhook } from '../../machines/webhook-message.ts';
 import { createRing } from './machine.ts';
 
 export const SESSION: SessionId = 'ses_1';
@@ -34,6 +35,13 @@ export const newClient = (id: string, type: ClientType = 'cli', principal = 'ada
   principal,
   token_hash: HASH,
   capabilities: capabilities(id, type, principal),
+});
+
+export const newWebhook = (id: string): NewWebhook => ({
+  webhook_id: `whk_${id}`,
+  url: `https://hooks.example/${id}`,
+  types: null,
+  sealed: 'sealed',
 });
 
 export const facts = (more: Partial<CommandFacts> = {}): CommandFacts => ({
@@ -141,6 +149,9 @@ export const createSession = (random?: () => number) => {
       }),
     revoke: (capability_id: string, caller = OWNER) =>
       ask({ type: 'session.revoke', caller, capability_id: capability_id as CapabilityId }),
+    /** The webhook `whk_<id>`. */
+    webhook: (id: string, { caller = OWNER, ...more }: Partial<NewWebhook> & { readonly caller?: Caller } = {}) =>
+      ask({ type: 'session.webhook', caller, webhook: { ...newWebhook(id), ...more } }),
     violated: (caller: Caller, count = 1) =>
       ring.tell(to, { type: 'session.violated', caller, operation: 'events.list', reason: 'operation', count } as {
         type: string;

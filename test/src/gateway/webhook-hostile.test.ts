@@ -32,6 +32,7 @@ const BYTES = 'x'.repeat(65_536);
 /** What a receiver does with a connection once a request has come, and what is made of it. */
 const HOSTILE: readonly [what: string, act: (socket: Socket) => void, status: number | null, reason: string | null][] =
   [
+    ['answers and keeps the connection', (socket) => socket.write(`${OK}Content-Length: 2\r\n\r\nok`), 200, null],
     ['never answers', () => {}, null, 'timed_out'],
     ['sends a head and hangs', (socket) => socket.write(`${OK}Content-Length: 5\r\n\r\n`), 200, 'timed_out'],
     ['sends half a head and hangs', (socket) => socket.write(`${OK}Content-`), null, 'timed_out'],

@@ -21,6 +21,8 @@ test('what arrives is the event, signed as Standard Webhooks says, and any chang
   const { method, path, headers, body: sent } = receiver.received[0] as Received;
   assert.equal([method, path, sent], ['POST', '/a?b=c', body]);
   assert.equal([headers['content-type'], headers['webhook-id']], ['application/json', 'evt_7']);
+  // A connection of its own: a later attempt goes where its own look-up says.
+  assert.is(headers.connection, 'close');
   assert.is(headers['webhook-timestamp'], String(Math.floor(now / 1000)));
   assert.match(String(headers['webhook-signature']), /^v1,[A-Za-z0-9+/]{43}=$/);
   const given = headersOf(headers);
