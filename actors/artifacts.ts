@@ -1,8 +1,8 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { existsSync } from 'node:fs';
-import { mkdir, open, rename, rm } from 'node:fs/promises';
+import { mkdir, open, rename, rm, type FileHandle } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import type { ArtifactInfo } from '../machines/command.ts';
+import type { ArtifactContent, ArtifactInfo } from '../machines/command.ts';
 import { ProblemError } from '../machines/error.ts';
 
 /** Bytes of one artifact (contract, section 2, "Bounds"). */
@@ -55,10 +55,77 @@ const syncDirectory = async (path: string): Promise<void> => {
   }
 };
 
+/** Pieces are gathered to about so many bytes before they are written. */
+const GATHERED_BYTES = 256 * 1024;
+
+/** What an artifact's content is once it is written. */
+interface Written {
+  readonly bytes: number;
+  readonly sha256: string;
+}
+
+const isHighSurrogate = (unit: number): boolean => unit >= 0xd800 && unit <= 0xdbff;
+
+/** The pieces as bytes. A pair of surrogates may be cut between two texts: its first half waits for the second. */
+const encoded = async function* (content: AsyncIterable<string | Uint8Array>): AsyncGenerator<Uint8Array> {
+  let half = '';
+  for await (const piece of content) {
+    if (typeof piece === 'string') {
+      const text = half + piece;
+      half = isHighSurrogate(text.charCodeAt(text.length - 1)) ? text.slice(-1) : '';
+      yield Buffer.from(half === '' ? text : text.slice(0, -1));
+    } else {
+      if (half !== '') yield Buffer.from(half);
+      half = '';
+      yield piece;
+    }
+  }
+  if (half !== '') yield Buffer.from(half);
+};
+
+const tooLarge = (): ProblemError => new ProblemError('too_large', `an artifact may have ${MAX_ARTIFACT_BYTES} bytes`);
+
+/** Writes piece by piece: the next one is asked for when the last is with the system, so memory holds one or two. */
+const writePieces = async (
+  handle: FileHandle,
+  content: AsyncIterable<string | Uint8Array>,
+  check: () => void,
+): Promise<Written> => {
+  const hash = createHash('sha256');
+  let bytes = 0;
+  let gathered: Uint8Array[] = [];
+  let size = 0;
+  const flush = async (): Promise<void> => {
+    const whole = gathered.length === 1 ? (gathered[0] as Uint8Array) : Buffer.concat(gathered, size);
+    gathered = [];
+    size = 0;
+    hash.update(whole);
+    await handle.writeFile(whole);
+  };
+  for await (const piece of encoded(content)) {
+    check();
+    bytes += piece.byteLength;
+    if (bytes > MAX_ARTIFACT_BYTES) throw tooLarge();
+    gathered.push(piece);
+    size += piece.byteLength;
+    if (size >= GATHERED_BYTES) await flush();
+  }
+  check();
+  await flush();
+  return { bytes, sha256: hash.digest('hex') };
+};
+
+const writeWhole = async (handle: FileHandle, content: string | Uint8Array): Promise<Written> => {
+  const bytes = typeof content === 'string' ? Buffer.from(content) : content;
+  await handle.writeFile(bytes);
+  return { bytes: bytes.byteLength, sha256: createHash('sha256').update(bytes).digest('hex') };
+};
+
 /**
  * Writes an artifact so that it is there whole or not at all, also after a power loss: aside in its own directory,
- * synced, renamed, and the directory synced (contract, section 8). One of the same name is replaced. Throws
- * `invalid_input` for a bad name, `too_large` above 1 GiB.
+ * synced, renamed, and the directory synced (contract, section 8). One of the same name is replaced. Content that comes
+ * in pieces is written in constant memory. Throws `invalid_input` for a bad name, `too_large` above 1 GiB, what the
+ * content throws, and what `check` throws between two pieces.
  *
  * @param directory where all artifacts are, absolute
  */
@@ -66,20 +133,21 @@ export const writeArtifact = async (
   directory: string,
   execution: string,
   name: string,
-  content: string | Uint8Array,
+  content: ArtifactContent,
   mediaType: string,
+  check: () => void = () => {},
 ): Promise<ArtifactInfo> => {
   const path = artifactPath(directory, execution, name);
-  const bytes = typeof content === 'string' ? Buffer.from(content) : content;
-  if (bytes.byteLength > MAX_ARTIFACT_BYTES)
-    throw new ProblemError('too_large', `an artifact may have ${MAX_ARTIFACT_BYTES} bytes`);
+  const isWhole = typeof content === 'string' || content instanceof Uint8Array;
+  if (isWhole && Buffer.byteLength(content) > MAX_ARTIFACT_BYTES) throw tooLarge();
   const own = join(directory, execution);
   const created = await mkdir(own, { recursive: true });
   const aside = join(own, `.${name}.${randomBytes(6).toString('hex')}`);
+  let written: Written;
   try {
     const handle = await open(aside, 'wx', 0o600);
     try {
-      await handle.writeFile(bytes);
+      written = isWhole ? await writeWhole(handle, content) : await writePieces(handle, content, check);
       await handle.sync();
     } finally {
       await handle.close();
@@ -94,10 +162,5 @@ export const writeArtifact = async (
     await syncDirectory(directory);
     if (created !== own) await syncDirectory(dirname(created));
   }
-  return {
-    name,
-    bytes: bytes.byteLength,
-    sha256: createHash('sha256').update(bytes).digest('hex'),
-    media_type: mediaType,
-  };
+  return { name, ...written, media_type: mediaType };
 };
