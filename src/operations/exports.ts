@@ -1,11 +1,8 @@
 import { z } from 'zod';
 import { commandsExecute } from './commands.ts';
 import { eventTypesSchema } from './events.ts';
+import { EXPORT_FORMATS } from './export-formats.ts';
 import { defineOperation } from './operation.ts';
-
-/** How the events of a session can be written down. */
-export const EXPORT_FORMATS = ['json', 'ndjson', 'csv', 'markdown', 'html'] as const;
-export type ExportFormat = (typeof EXPORT_FORMATS)[number];
 
 /** The artifact of an execution of `export` (contract, section 2, "Built-in arguments"). */
 export const EXPORT_ARTIFACT = 'export';

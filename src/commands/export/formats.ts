@@ -1,4 +1,4 @@
-import type { ExportFormat } from '../../operations/exports.ts';
+import type { ExportFormat } from '../../operations/export-formats.ts';
 import { csv } from './csv.ts';
 import type { Format } from './format.ts';
 import { html } from './html.ts';

@@ -25,14 +25,14 @@ dl{grid-template-columns:max-content 1fr}dt{color:var(--dim)}dd{margin:0}
 section{border-left:3px solid var(--line);padding:.25rem 0 .25rem 1rem;margin:1rem 0;content-visibility:auto;contain-intrinsic-size:auto 10rem}
 section.run{border-color:#3b78c3}
 ol{list-style:none;margin:0;padding:0}
-li{grid-template-columns:5ch 23ch minmax(0,14rem) minmax(0,1fr);padding:.1rem 0}
+li{grid-template-columns:8ch 24ch minmax(0,14rem) minmax(0,1fr);padding:.1rem 0}
 li>*,dd{overflow-wrap:anywhere;unicode-bidi:isolate}
 i,time,small{color:var(--dim);font-style:normal;font-variant-numeric:tabular-nums}
 i{text-align:right}
 .warning span{color:var(--warn)}.error span{color:var(--bad)}
 pre{grid-column:2/-1;background:var(--soft);margin:.25rem 0;padding:.5rem;white-space:pre-wrap;max-height:30rem;overflow:auto}
 progress{width:8rem;margin-right:.5rem}
-@media(max-width:50rem){li{grid-template-columns:5ch 1fr}li>b,li>span{grid-column:2}}
+@media(max-width:50rem){li{grid-template-columns:8ch 1fr}li>b,li>span{grid-column:2}}
 @media print{body{margin:0;max-width:none;font-size:10pt}section{content-visibility:visible;break-inside:auto}li{break-inside:avoid}pre{max-height:none;overflow:visible}}
 `;
 

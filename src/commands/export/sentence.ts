@@ -27,7 +27,7 @@ const problemOf = (data: Data): string => {
 /** A result is shown as it is: a text as text, anything else as JSON. */
 const resultOf = (data: Data): string | null => {
   const { result } = data;
-  if (result === undefined || result === null) return null;
+  if (result === undefined || result === null || JSON.stringify(result) === '{}') return null;
   return typeof result === 'string' ? result : JSON.stringify(result, null, 2);
 };
 
