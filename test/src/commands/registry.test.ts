@@ -160,7 +160,10 @@ help('refuses a name that is none, naming the field', async () => {
   } catch (error) {
     assert.instance(error, ProblemError);
     const { code, errors } = (error as ProblemError).problem;
-    assert.equal([code, errors], ['unknown_command', [{ field: 'args.command', expected: 'one of analyze, export, help' }]]);
+    assert.equal(
+      [code, errors],
+      ['unknown_command', [{ field: 'args.command', expected: 'one of analyze, export, help' }]],
+    );
   }
 });
 
