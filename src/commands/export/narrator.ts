@@ -1,4 +1,3 @@
-import { LRUCache } from 'lru-cache';
 import type { Event } from '../../../machines/event.ts';
 import { isTerminalEvent } from '../../../machines/event.ts';
 import type { Entry, Run } from './entry.ts';
@@ -9,13 +8,20 @@ const REMEMBERED = 20_000;
 
 const textOf = (value: unknown): string | null => (typeof value === 'string' && value !== '' ? value : null);
 
+/** Of too many the oldest is forgotten: a map keeps the order in which they came. */
+const remember = <Value>(known: Map<string, Value>, id: string, value: Value): void => {
+  const [oldest] = known.size < REMEMBERED ? [] : known.keys();
+  if (oldest !== undefined) known.delete(oldest);
+  known.set(id, value);
+};
+
 /**
  * Tells events one after the other, and remembers who is who and which execution runs what, as long as they are there: so
  * its memory is that of what is live, whatever the length of the log.
  */
 export const createNarrator = (): ((event: Event) => Entry) => {
-  const names = new LRUCache<string, string>({ max: REMEMBERED });
-  const runs = new LRUCache<string, Run>({ max: REMEMBERED });
+  const names = new Map<string, string>();
+  const runs = new Map<string, Run>();
 
   const personOf = (client: string | null, principal: string | null): string | null => {
     const name = client === null ? undefined : names.get(client);
@@ -31,7 +37,7 @@ export const createNarrator = (): ((event: Event) => Entry) => {
     const starter = (data['started_by'] ?? {}) as { readonly principal?: unknown; readonly client_id?: unknown };
     const by = personOf(textOf(starter.client_id), textOf(starter.principal));
     const run = { id, command: textOf(data['command']), by };
-    runs.set(id, run);
+    remember(runs, id, run);
     return run;
   };
 
@@ -39,7 +45,7 @@ export const createNarrator = (): ((event: Event) => Entry) => {
     const { seq, type, timestamp, data, metadata } = event;
     const subject = type.startsWith('client_') ? textOf(data['client_id']) : null;
     if (type === 'client_joined' && subject !== null)
-      names.set(subject, `${textOf(data['name']) ?? textOf(data['type']) ?? 'client'} (${subject})`);
+      remember(names, subject, `${textOf(data['name']) ?? textOf(data['type']) ?? 'client'} (${subject})`);
     const run = runOf(event);
     const who = personOf(subject ?? metadata.client_id, metadata.principal ?? textOf(data['principal']));
     if (type === 'client_left' && subject !== null) names.delete(subject);

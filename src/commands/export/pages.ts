@@ -24,6 +24,12 @@ export const wantedOf = (
   return { after: Math.min(args.after ?? first - 1, until), until };
 };
 
+/**
+ * Events that are handed on at a time: what is made of them is then thrown away while it is young. Of whole pages it grows
+ * old, and V8 lets a hundred megabytes of it gather.
+ */
+const PART = 50;
+
 const seqOf = (event: string): number => (JSON.parse(event) as { seq: number }).seq;
 
 /**
@@ -41,7 +47,8 @@ export const pagesOf = async function* (
     const { events, next, first } = await page(at, types);
     if (first > at + 1) throw new Error(`the events up to ${first - 1} were removed by retention meanwhile`);
     const reached = next ?? until;
-    yield reached <= until && next !== null ? events : events.filter((event) => seqOf(event) <= until);
+    const wanted = reached <= until && next !== null ? events : events.filter((event) => seqOf(event) <= until);
+    for (let from = 0; from < wanted.length; from += PART) yield wanted.slice(from, from + PART);
     at = Math.min(reached, until);
     onRead(at);
     // The word that nobody wants it any more comes as a message, and reading alone would let none in.

@@ -6,13 +6,14 @@ import type { Event, EventType } from '../../../machines/event.ts';
 import { EXPORT_FORMATS } from '../../../src/operations/export-formats.ts';
 import { applyAll } from '../../contract/journal-turns.ts';
 import { eventually, type ServerProcess } from '../../support/server.ts';
+import { residentMb } from '../load.ts';
 import { asked, serve } from '../serve.ts';
 import { print } from '../summary.ts';
 
 /**
  * Exports a session of so many events (`--events N` or `ARBOR_BENCH_EVENTS`; 100,000 unless said otherwise, 1,000,000
  * for the figure of the contract) in every format, one after the other on one server: events a second, the size, and the
- * peak of what the whole process has resident meanwhile; beside it the peak of the same server in rest.
+ * peak of what the whole process has resident meanwhile, also above what it had before the first.
  *
  * The events are those of commands that run for a while: eight each, with progress and output.
  */
@@ -81,7 +82,8 @@ for (let n = 0, turn = claim.turn + 1; n < EVENTS; n += TURN, turn++) {
 await journal.close();
 
 const { server } = await again();
-const figures: Record<string, number> = { 'events n': EVENTS, 'RSS peak, ready MB': peakMb(server) };
+const ready = residentMb(server);
+const figures: Record<string, number> = { 'events n': EVENTS, 'RSS, ready MB': ready };
 for (const format of EXPORT_FORMATS) {
   forgetPeak(server);
   const started = performance.now();
@@ -104,6 +106,7 @@ for (const format of EXPORT_FORMATS) {
   figures[`${format} /s`] = result.events / ((performance.now() - started) / 1_000);
   figures[`${format}, size MB`] = result.bytes / 1024 ** 2;
   figures[`${format}, RSS peak MB`] = peakMb(server);
+  figures[`${format}, RSS peak over ready MB`] = peakMb(server) - ready;
 }
 print(figures);
 await workspace[Symbol.asyncDispose]();
