@@ -10,8 +10,8 @@ import type { PoolMethods } from './agent-messages.ts';
 import { createOutput, type Output, type Stream } from './agent-output.ts';
 import { createProgress, type Progress } from './agent-progress.ts';
 import { createSteps, type Steps } from './agent-steps.ts';
-import { RESULT_ARTIFACT, writeArtifact } from './artifacts.ts';
 import { createIdentifiers } from './identifiers.ts';
+import { removeUnfinished, RESULT_ARTIFACT, writeArtifact } from './artifacts.ts';
 import type { Rpc } from './rpc.ts';
 
 const MAX_ARTIFACTS = 100;
@@ -70,6 +70,8 @@ export const openContext = (options: ContextOptions): OpenContext => {
   let doomed: Problem | null = null;
   let total = 0;
   let closed = false;
+  /** Before the first is written: what a run has left that ended with its thread. */
+  let tidied: Promise<void> | null = null;
   const writing = new Set<Promise<ArtifactInfo>>();
 
   // A call fails only with the port, and then this thread is at its end.
@@ -98,6 +100,8 @@ export const openContext = (options: ContextOptions): OpenContext => {
   const write = async (name: string, content: ArtifactContent, mediaType: string): Promise<ArtifactInfo> => {
     if (written.size >= MAX_ARTIFACTS && !written.has(name))
       throw new ProblemError('too_large', `an execution may write ${MAX_ARTIFACTS} artifacts`);
+    tidied ??= run.start > 1 ? removeUnfinished(directory, run.execution_id) : Promise.resolve();
+    await tidied;
     const info = await writeArtifact(directory, run.execution_id, name, content, mediaType, checkWanted);
     written.set(name, info);
     return info;

@@ -1,6 +1,6 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { existsSync } from 'node:fs';
-import { mkdir, open, rename, rm, type FileHandle } from 'node:fs/promises';
+import { mkdir, open, readdir, rename, rm, type FileHandle } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { ArtifactContent, ArtifactInfo } from '../machines/command.ts';
 import { ProblemError } from '../machines/error.ts';
@@ -37,6 +37,14 @@ export const removeArtifacts = async (directory: string, execution: string): Pro
   const own = join(directory, execution);
   // Most executions have none, and asking costs less than a round through the thread pool.
   if (existsSync(own)) await rm(own, { recursive: true, force: true });
+};
+
+/** Removes what earlier runs of an execution have not written to its end: a part may be as large as the whole. */
+export const removeUnfinished = async (directory: string, execution: string): Promise<void> => {
+  checkArtifactName(execution);
+  const own = join(directory, execution);
+  if (!existsSync(own)) return;
+  for (const name of await readdir(own)) if (name.startsWith('.')) await rm(join(own, name), { force: true });
 };
 
 /** Where an artifact is. Throws `invalid_input` for a name that could lead elsewhere. */

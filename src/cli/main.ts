@@ -4,7 +4,7 @@ import { EXPORT_FORMATS } from '../operations/export-formats.ts';
 import { addAuthority } from './authority.ts';
 import { EXIT, failureOf } from './errors.ts';
 import type { ExportFlags } from './export.ts';
-import { collect, seconds, wholeNumber, words } from './option-values.ts';
+import { collect, commaSeparated, seconds, wholeNumber } from './option-values.ts';
 import { dataOf, DEFAULT_URL, readSettings, type GlobalOptions, type Settings } from './settings.ts';
 
 const HELP = `
@@ -100,7 +100,7 @@ program
   .argument('<session>')
   .addOption(new Option('--format <format>', 'how').choices(EXPORT_FORMATS).default('json'))
   .option('--output <file>', 'where to; "-" is standard output (<session>.<format>)')
-  .option('--types <list>', 'only events of these types, separated by commas', words)
+  .option('--types <list>', 'only events of these types, separated by commas', commaSeparated)
   .option('--after <seq>', 'only those after this one', wholeNumber)
   .option('--until <seq>', 'only those up to this one', wholeNumber)
   .option('--json', 'print what was written as JSON')

@@ -25,7 +25,7 @@ export const duration = (text: string): number => {
 export const collect = (text: string, before: readonly string[] = []): readonly string[] => [...before, text];
 
 /** Words separated by commas. */
-export const words = (text: string): readonly string[] => text.split(',').map((word) => word.trim());
+export const commaSeparated = (text: string): readonly string[] => text.split(',').map((word) => word.trim());
 
 /** Words of a closed list, separated by commas. */
 export const someOf =

@@ -164,8 +164,8 @@ const lossyProxy = async (port: number, bytes: number) => {
     });
   });
   await new Promise<void>((resolve) => proxy.listen(0, '127.0.0.1', resolve));
-  const { port: own } = proxy.address() as AddressInfo;
-  return { url: `http://127.0.0.1:${own}`, cuts: () => cuts, close: () => proxy.close() };
+  const { port: open } = proxy.address() as AddressInfo;
+  return { url: `http://127.0.0.1:${open}`, cuts: () => cuts, close: () => proxy.close() };
 };
 
 test('arbor export: a connection that is lost again and again costs nothing but time', async () => {

@@ -42,7 +42,8 @@ const POLICY = `default-src 'none'; style-src 'sha256-${createHash('sha256').upd
 const entryHtml = ({ seq, time, severity, who, what, block, progress }: Entry): string => {
   const level = severity === 'warning' || severity === 'error' ? ` class="${severity}"` : '';
   const bar = progress === null ? '' : `<progress max="100" value="${progress}"></progress>`;
-  const more = block === null ? '' : `<pre>${escape(block)}</pre>`;
+  // The first line feed in a `pre` is none (HTML, 13.2.6.4.7).
+  const more = block === null ? '' : `<pre>\n${escape(block)}</pre>`;
   // The HTML standard takes a space for the T of a time, and wants the zone.
   return `<li${level}><i>${seq}</i><time>${time}Z</time><b>${who === null ? '' : escape(who)}</b><span>${bar}${escape(what)}</span>${more}</li>\n`;
 };
