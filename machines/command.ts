@@ -50,8 +50,11 @@ export interface HandlerContext<Args> {
   output(chunk: string, stream?: 'stdout' | 'stderr'): Promise<void>;
   /** A line in the server's log, not an event. */
   log(message: string, fields?: Record<string, unknown>): void;
-  /** Writes a named file next to the result: written aside, synced, renamed. Resolves with size and SHA-256. */
-  artifact(name: string, content: string | Uint8Array, mediaType?: string): Promise<ArtifactInfo>;
+  /**
+   * Writes a named file next to the result: written aside, synced, renamed. Resolves with size and SHA-256. Content that
+   * comes in pieces is asked for the next one only when the last is written, so it may be larger than memory.
+   */
+  artifact(name: string, content: ArtifactContent, mediaType?: string): Promise<ArtifactInfo>;
   /**
    * Runs `fn` once for this execution: what it resolves with is on disk before the step resolves, and a later run, after a
    * retry, a sleep or a crash, gets it from there. Only what is in a step is not run again, and a crash between the end of
@@ -87,6 +90,9 @@ export interface HandlerContext<Args> {
    */
   confirm(question: ConfirmationRequest, name?: string): Promise<Confirmation>;
 }
+
+/** Bytes, or text to be written as UTF-8: at once, or piece by piece. */
+export type ArtifactContent = string | Uint8Array | AsyncIterable<string | Uint8Array>;
 
 export interface ArtifactInfo {
   readonly name: string;

@@ -20,6 +20,7 @@ export const ERRORS = {
   already_decided: { status: 409, title: 'The question has its outcome', retry: false },
   cursor_expired: { status: 410, title: 'The cursor is older than the retention', retry: false },
   too_large: { status: 413, title: 'Larger than the bound', retry: false },
+  range_not_satisfiable: { status: 416, title: 'Nothing of the file is in this range', retry: false },
   unsupported_media_type: { status: 415, title: 'The body is not JSON', retry: false },
   rate_limited: { status: 429, title: 'Too many calls', retry: true },
   internal: { status: 500, title: 'The server failed', retry: true },

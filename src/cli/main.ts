@@ -1,8 +1,10 @@
 #!/usr/bin/env node
-import { Command, CommanderError } from 'commander';
+import { Command, CommanderError, Option } from 'commander';
+import { EXPORT_FORMATS } from '../operations/export-formats.ts';
 import { addAuthority } from './authority.ts';
 import { EXIT, failureOf } from './errors.ts';
-import { collect, seconds, wholeNumber } from './option-values.ts';
+import type { ExportFlags } from './export.ts';
+import { collect, commaSeparated, seconds, wholeNumber } from './option-values.ts';
 import { dataOf, DEFAULT_URL, readSettings, type GlobalOptions, type Settings } from './settings.ts';
 
 const HELP = `
@@ -89,6 +91,23 @@ program
     online(async (settings, flags: Record<string, never>) => {
       const { listSessions } = await import('./sessions.ts');
       return listSessions(settings, flags);
+    }),
+  );
+
+program
+  .command('export')
+  .description('write the events of a session to a file')
+  .argument('<session>')
+  .addOption(new Option('--format <format>', 'how').choices(EXPORT_FORMATS).default('json'))
+  .option('--output <file>', 'where to; "-" is standard output (<session>.<format>)')
+  .option('--types <list>', 'only events of these types, separated by commas', commaSeparated)
+  .option('--after <seq>', 'only those after this one', wholeNumber)
+  .option('--until <seq>', 'only those up to this one', wholeNumber)
+  .option('--json', 'print what was written as JSON')
+  .action(
+    online(async (settings, session: string, flags: ExportFlags) => {
+      const { exportSession } = await import('./export.ts');
+      return exportSession(settings, session, flags);
     }),
   );
 

@@ -3,6 +3,8 @@ export type { Problem } from '../../machines/error.ts';
 export type { Event, EventType } from '../../machines/event.ts';
 export type { InputOf, OperationName, OutputOf } from '../operations/table.ts';
 export type { Call, CallOptions, Client } from './client.ts';
+export { readArtifact } from './artifact.ts';
+export type { ReadArtifactOptions } from './artifact.ts';
 export { connect, createSessionClient, joinSession } from './connect.ts';
 export type { ConnectOptions, JoinedClient, JoinOptions, RunOptions, SessionClient } from './connect.ts';
 export { followEvents } from './follow.ts';

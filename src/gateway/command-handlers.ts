@@ -20,6 +20,9 @@ import { endedView, endedViewOf, pendingView } from './views.ts';
 /** Seconds for which a call of a sync command waits unless it says otherwise (contract, section 2). */
 const SYNC_WAIT = 30;
 
+/** The command that `exports.create` stands for. */
+const EXPORT = 'export';
+
 /** Levels of arrays and objects in the arguments of a command. */
 const MAX_DEPTH = 64;
 
@@ -53,7 +56,9 @@ const useOf = (
   };
 };
 
-export const commandHandlers = (context: GatewayContext): Pick<Handlers, 'commands.list' | 'commands.execute'> => {
+export const commandHandlers = (
+  context: GatewayContext,
+): Pick<Handlers, 'commands.list' | 'commands.execute' | 'exports.create'> => {
   const { system, waits, facts, commands, limits, principalLimits, audit } = context;
   const descriptions = new Map([...commands].map(([name, command]) => [name, describeCommand(command)] as const));
 
@@ -172,6 +177,15 @@ export const commandHandlers = (context: GatewayContext): Pick<Handlers, 'comman
     );
   };
 
+  const executeNamed: Handlers['commands.execute'] = async (input, call) => {
+    const command = commands.get(input.command);
+    if (command === undefined) return refuse(problem('unknown_command', 'there is no such command'));
+    const result = await execute(command, input, call);
+    // What was accepted is recorded with the acceptance.
+    if (!result.ok && command.facts.audit && !input.dry_run) recordRefusal(command.facts, result.problem, call);
+    return result;
+  };
+
   return {
     'commands.list': async (_, { identity, authority }) => {
       const at = system.now();
@@ -181,13 +195,14 @@ export const commandHandlers = (context: GatewayContext): Pick<Handlers, 'comman
       return answer({ items: allowed.map(({ facts: { name } }) => descriptions.get(name)), next: null });
     },
 
-    'commands.execute': async (input, call) => {
-      const command = commands.get(input.command);
-      if (command === undefined) return refuse(problem('unknown_command', 'there is no such command'));
-      const result = await execute(command, input, call);
-      // What was accepted is recorded with the acceptance.
-      if (!result.ok && command.facts.audit && !input.dry_run) recordRefusal(command.facts, result.problem, call);
-      return result;
+    'commands.execute': executeNamed,
+
+    'exports.create': ({ format, types, after, until, ...input }, call) => {
+      // Absent stays absent: the arguments are what an idempotency key stands for.
+      const args = Object.fromEntries(
+        Object.entries({ format, types, after, until }).filter(([, value]) => value !== undefined),
+      );
+      return executeNamed({ ...input, command: EXPORT, args }, call);
     },
   };
 };

@@ -10,6 +10,7 @@ import {
   coordinationsList,
   coordinationsVote,
 } from './coordinations.ts';
+import { exportsCreate } from './exports.ts';
 import { eventsList } from './events.ts';
 import { artifactsGet, executionsCancel, executionsGet, executionsList } from './executions.ts';
 import type { Operation } from './operation.ts';
@@ -40,6 +41,7 @@ export const OPERATION_TABLE = {
   'executions.list': executionsList,
   'executions.get': executionsGet,
   'executions.cancel': executionsCancel,
+  'exports.create': exportsCreate,
   'artifacts.get': artifactsGet,
   'events.list': eventsList,
   'shares.create': sharesCreate,

@@ -24,6 +24,7 @@ const CONTENDERS = [
   'bullmq',
   'ready',
   'sleep',
+  'export',
 ] as const;
 const ROUND_LIMIT_MS = 600_000;
 

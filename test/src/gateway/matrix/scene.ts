@@ -150,6 +150,7 @@ export const fillersOf = (
   delivery_id: () => delivery(scene),
   url: () => HOOK_URL,
   command: () => command,
+  format: () => 'json',
   client: () => ({ type: 'cli' }),
   principal: () => scene.stage.unique('somebody'),
 });
