@@ -12,6 +12,7 @@ const text = (value: unknown): string => (typeof value === 'string' ? value : JS
 /** What an event is about, in the types that name it; it stands first and bare. */
 const subjectOf = (type: Event['type']): string => {
   if (type.startsWith('share_')) return 'share_id';
+  if (type === 'webhook_dead') return 'webhook_id';
   return type === 'capability_revoked' ? 'capability_id' : 'execution_id';
 };
 
