@@ -13,6 +13,7 @@ const text = (value: unknown): string => (typeof value === 'string' ? value : JS
 const subjectOf = (type: Event['type']): string => {
   if (type.startsWith('share_')) return 'share_id';
   if (type.startsWith('coordination_')) return 'coordination_id';
+  if (type === 'webhook_dead') return 'webhook_id';
   return type === 'capability_revoked' ? 'capability_id' : 'execution_id';
 };
 

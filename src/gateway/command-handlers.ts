@@ -91,7 +91,7 @@ export const commandHandlers = (
     }
     const drawn = await drawBeside(context, input.webhook_url);
     if (drawn?.ok === false) return drawn;
-    const { asked, shown } = besides(drawn);
+    const along = besides(drawn);
     const timeout = input.timeout ?? command.facts.timeout;
     if (input.dry_run) {
       const { name, mode, risk, secrets } = command.facts;
@@ -125,7 +125,7 @@ export const commandHandlers = (
         priority,
         reserved,
         unattended: wait === 0,
-        ...asked,
+        ...along.asked,
         idempotency:
           idempotency_key === undefined
             ? null
@@ -155,11 +155,11 @@ export const commandHandlers = (
       waiter?.cancel();
       return accepted.ok ? answerKnown(acceptedId as ExecutionId, wait, call) : accepted;
     }
-    if (waiter === null) return answer({ ...pendingView(execution_id, question), ...shown });
+    if (waiter === null) return answer({ ...pendingView(execution_id, question), ...along.shown });
     // It is accepted whatever comes now, so where there is no place to wait it goes on as an async one.
     const waited = await waitFor(context, call, waiter, wait);
     const view = waited.ok && waited.json !== null ? endedView(waited.json) : pendingView(execution_id, question);
-    return answer({ ...view, ...shown });
+    return answer({ ...view, ...along.shown });
   };
 
   /** Those of one caller for the same reason are one record a second, with their count. */

@@ -22,6 +22,8 @@ export interface DeliveriesLimits {
   readonly waiting: number;
   /** Text of events that is held for them, in UTF-16 units; what is beyond is read when its turn comes. Default 16 Mi. */
   readonly text: number;
+  /** Text of events that were read before their turn, in the same units. Default 4 Mi. */
+  readonly ahead: number;
 }
 
 export interface WebhookDeliveries extends Deliveries {
@@ -44,10 +46,16 @@ interface Lane {
 /** What is known of an endpoint; null where it is deleted. */
 type Endpoint = Pick<WebhookContext, 'url' | 'secrets'> | null;
 
-const DEFAULT_LIMITS: DeliveriesLimits = { perEndpoint: 4, waiting: 100_000, text: 16 * 1_048_576 };
+const DEFAULT_LIMITS: DeliveriesLimits = {
+  perEndpoint: 4,
+  waiting: 100_000,
+  text: 16 * 1_048_576,
+  ahead: 4 * 1_048_576,
+};
 /** Endpoints that are remembered, and deliveries that are looked at or cancelled at a time. */
 const ENDPOINTS = 10_000;
 const PAGE = 100;
+const READ_AHEAD = 64;
 
 const failed = (reason: string, final: boolean): Omit<Extract<DeliveryMessage, { ok: boolean }>, 'attempt'> => ({
   type: 'delivery.attempted',
@@ -79,6 +87,10 @@ export const createWebhookDeliveries = (options: WebhookDeliveriesOptions): Webh
   /** Attempts that wait, are made, or whose end is not durable yet, by delivery. */
   const underWay = new Map<string, number>();
   const endpoints = new LRUCache<string, Promise<Endpoint>>({ max: ENDPOINTS });
+  const ahead = new LRUCache<string, string>({
+    maxSize: limits.ahead,
+    sizeCalculation: (event, key) => event.length + key.length,
+  });
   let waiting = 0;
   let sending = 0;
   let text = 0;
@@ -96,9 +108,14 @@ export const createWebhookDeliveries = (options: WebhookDeliveriesOptions): Webh
     read.catch(() => endpoints.delete(id));
     return read;
   };
+  /** After a restart the next is mostly wanted next, and a read of each would wait for the journal each time. */
   const readEvent = async ({ session }: DeliveryPlace, seq: number): Promise<string | null> => {
-    const { events, first } = await reads.events(session, { after: seq - 1, limit: 1 });
-    return first > seq ? null : (events[0] ?? null);
+    const known = ahead.get(`${session} ${seq}`);
+    if (known !== undefined) return known;
+    const { events, first } = await reads.events(session, { after: seq - 1, limit: READ_AHEAD });
+    if (first > seq) return null;
+    for (const [index, event] of events.entries()) ahead.set(`${session} ${seq + index}`, event);
+    return events[0] ?? null;
   };
 
   /** How an attempt ended; null where that is not known, and it is asked for again at the next start. */

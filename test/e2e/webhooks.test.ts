@@ -6,6 +6,10 @@ import { createWorkspace, eventually, type Json } from '../support/server.ts';
 /** Contract, section 9, with real servers, sockets and `kill -9`. */
 const test = suite('webhooks');
 
+/** Deliveries that are pending as the process is killed, at least. */
+const PENDING = Number(process.env['ARBOR_HOOKS'] ?? 300);
+const LANES = 16;
+
 const settings = { commands: ['no-op', 'talk'], webhooks: { allow: ['127.0.0.1/32'] } };
 
 test('every event of a session arrives signed, in the log’s own words', async () => {
@@ -76,6 +80,51 @@ test('what a receiver refused before kill -9 arrives after it, each event under 
     items.map(({ event_seq, status }: Json) => [event_seq, status]).toSorted((a: Json, b: Json) => a[0] - b[0]),
     log.map(({ seq }) => [seq, 'delivered']),
   );
+  assert.is(await server.stop(), 0);
+});
+
+test(`${PENDING} pending deliveries survive kill -9 and hold nothing up`, async () => {
+  await using space = createWorkspace();
+  await using receiver = await openEventReceiver();
+  const config = space.config(settings);
+  let server = await space.serve({ config });
+  const { session_id } = await server.open();
+  const path = `/v1/sessions/${session_id}/webhooks`;
+  await server.call('POST', path, { body: { url: receiver.url } });
+  // Whoever never answers.
+  receiver.answer(null);
+  let left = Math.ceil(PENDING / 3);
+  await Promise.all(
+    Array.from({ length: LANES }, async () => {
+      for (; left > 0; left--) await server.execute(session_id, { command: 'no-op', args: { value: left } }, 'wait=30');
+    }),
+  );
+  const pending = async (): Promise<number> => {
+    const { items } = (await server.call('GET', path)).body as Json;
+    return items[0].pending;
+  };
+  assert.ok((await pending()) >= PENDING, `${await pending()} are pending`);
+  const { length } = receiver.received();
+  assert.ok(length > 0 && length < 40, `${length} were sent to who does not answer`);
+  await server.kill();
+  receiver.answer(204);
+  const before = receiver.received().length;
+  const started = performance.now();
+  server = await space.serve({ config });
+  const ready = performance.now() - started;
+  const other = await server.open();
+  const answer = await server.execute(other.session_id, { command: 'no-op', args: { value: 1 } }, 'wait=30');
+  assert.is(answer.body.status, 'completed');
+  const log = (await server.events(session_id)).filter(({ seq }) => seq > 2);
+  await eventually('all of it', async () => (await pending()) === 0, 120_000);
+  const arrived = receiver.received().slice(before);
+  process.stdout.write(
+    `${log.length} deliveries after kill -9: ready after ${Math.round(ready)} ms, all there after ` +
+      `${Math.round(performance.now() - started)} ms\n`,
+  );
+  assert.is(new Set(arrived.map(({ event }) => event.seq)).size, log.length);
+  const ids = new Map(receiver.received().map(({ id, event }) => [id, event.seq]));
+  assert.is(ids.size, new Set(ids.values()).size, 'one id an event');
   assert.is(await server.stop(), 0);
 });
 

@@ -2,6 +2,7 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { deliveryAddress, sessionAddress, webhookAddress } from '../../machines/address.ts';
 import type { DeliveryContext } from '../../machines/delivery.ts';
+import type { DeliveryAttempt } from '../../machines/effect.ts';
 import { SESSION_LIMITS } from '../../machines/session-context.ts';
 import {
   code,
@@ -17,14 +18,14 @@ import {
 
 const test = suite('session: webhooks');
 
+const typeOf = ({ ring }: TestSession, { delivery_id }: DeliveryAttempt): string => {
+  const actor = ring.actor(deliveryAddress(SESSION, delivery_id));
+  if (actor === undefined) throw new Error(`there is no ${delivery_id}`);
+  return (actor.standing().context as DeliveryContext).event_type;
+};
 /** The types of the events that an endpoint was sent, in order. */
-const sent = ({ ring }: TestSession, webhook: string): string[] =>
-  ring.attempts
-    .filter(({ webhook_id }) => webhook_id === webhook)
-    .map(
-      ({ delivery_id }) =>
-        (ring.actor(deliveryAddress(SESSION, delivery_id))?.standing().context as DeliveryContext).event_type,
-    );
+const sent = (session: TestSession, webhook: string): string[] =>
+  session.ring.attempts.filter(({ webhook_id }) => webhook_id === webhook).map((attempt) => typeOf(session, attempt));
 const stateOf = ({ ring }: TestSession, webhook: string): string | undefined =>
   ring.actor(webhookAddress(SESSION, webhook))?.standing().value;
 /** All that is under way has arrived. */
