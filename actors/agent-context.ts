@@ -1,14 +1,17 @@
-import type { ArtifactInfo, Command, HandlerContext } from '../machines/command.ts';
+import type { ArtifactContent, ArtifactInfo, Command } from '../machines/command.ts';
 import type { Run } from '../machines/effect.ts';
 import { ProblemError, type Problem } from '../machines/error.ts';
+import type { BuiltInContext } from '../machines/history.ts';
 import type { SessionId } from '../machines/id.ts';
 import type { Asked } from '../machines/step.ts';
+import { openHistory, type OpenHistory } from './agent-history.ts';
 import { createLineLog, type LineLog } from './agent-log.ts';
 import type { PoolMethods } from './agent-messages.ts';
 import { createOutput, type Output, type Stream } from './agent-output.ts';
 import { createProgress, type Progress } from './agent-progress.ts';
 import { createSteps, type Steps } from './agent-steps.ts';
-import { RESULT_ARTIFACT, writeArtifact } from './artifacts.ts';
+import { createIdentifiers } from './identifiers.ts';
+import { removeUnfinished, RESULT_ARTIFACT, writeArtifact } from './artifacts.ts';
 import type { Rpc } from './rpc.ts';
 
 const MAX_ARTIFACTS = 100;
@@ -21,6 +24,8 @@ export interface ContextOptions {
   readonly command: Command;
   readonly args: unknown;
   readonly roots: readonly string[];
+  /** Where the journal is; absolute. */
+  readonly dataDirectory: string;
   /** Where all artifacts are. */
   readonly artifacts: string;
   readonly pool: Rpc<PoolMethods>;
@@ -31,7 +36,7 @@ export interface ContextOptions {
 
 /** A handler's context with what only its thread may do. */
 export interface OpenContext {
-  readonly context: HandlerContext<unknown>;
+  readonly context: BuiltInContext<unknown>;
   readonly artifacts: () => readonly ArtifactInfo[];
   /** What ends the run whatever its handler returns. */
   readonly doomed: () => Problem | null;
@@ -50,7 +55,7 @@ export interface OpenContext {
 
 /** Everything is made on first use: most runs are short and use little of it. */
 export const openContext = (options: ContextOptions): OpenContext => {
-  const { n, session, run, command, args, roots, artifacts: directory, pool, now, suspend } = options;
+  const { n, session, run, command, args, roots, dataDirectory, artifacts: directory, pool, now, suspend } = options;
   // A step that has written one is not run again.
   const written = new Map<string, ArtifactInfo>();
   for (const info of run.artifacts ?? []) written.set(info.name, info);
@@ -58,11 +63,15 @@ export const openContext = (options: ContextOptions): OpenContext => {
   let output: Output | null = null;
   let log: LineLog | null = null;
   let steps: Steps | null = null;
+  let newId: ReturnType<typeof createIdentifiers> | null = null;
+  let history: OpenHistory | null = null;
   let controller: AbortController | null = null;
   let aborted: Error | null = null;
   let doomed: Problem | null = null;
   let total = 0;
   let closed = false;
+  /** Before the first is written: what a run has left that ended with its thread. */
+  let tidied: Promise<void> | null = null;
   const writing = new Set<Promise<ArtifactInfo>>();
 
   // A call fails only with the port, and then this thread is at its end.
@@ -83,10 +92,17 @@ export const openContext = (options: ContextOptions): OpenContext => {
     }
   };
 
-  const write = async (name: string, content: string | Uint8Array, mediaType: string): Promise<ArtifactInfo> => {
+  /** What ends a long content: nobody wants the rest of it. */
+  const checkWanted = (): void => {
+    if (aborted !== null) throw aborted;
+  };
+
+  const write = async (name: string, content: ArtifactContent, mediaType: string): Promise<ArtifactInfo> => {
     if (written.size >= MAX_ARTIFACTS && !written.has(name))
       throw new ProblemError('too_large', `an execution may write ${MAX_ARTIFACTS} artifacts`);
-    const info = await writeArtifact(directory, run.execution_id, name, content, mediaType);
+    tidied ??= run.start > 1 ? removeUnfinished(directory, run.execution_id) : Promise.resolve();
+    await tidied;
+    const info = await writeArtifact(directory, run.execution_id, name, content, mediaType, checkWanted);
     written.set(name, info);
     return info;
   };
@@ -117,13 +133,9 @@ export const openContext = (options: ContextOptions): OpenContext => {
     await output.room();
   };
 
-  const writeArtifactOf = async (
-    name: string,
-    content: string | Uint8Array,
-    mediaType: string,
-  ): Promise<ArtifactInfo> => {
+  const writeArtifactOf = async (name: string, content: ArtifactContent, mediaType: string): Promise<ArtifactInfo> => {
     if (closed) throw new Error('the run has ended');
-    if (aborted !== null) throw aborted;
+    checkWanted();
     if (name === RESULT_ARTIFACT)
       throw new ProblemError('invalid_input', `the name '${RESULT_ARTIFACT}' is kept for the result`);
     const promise = write(name, content, mediaType);
@@ -145,13 +157,14 @@ export const openContext = (options: ContextOptions): OpenContext => {
       suspend,
       isBusy: () => writing.size > 0,
       now,
+      newCoordinationId: () => (newId ??= createIdentifiers(Date.now))('coordination'),
     });
     if (aborted !== null) steps.abort(aborted, true);
     if (closed) steps.close();
     return steps;
   };
 
-  const context: HandlerContext<unknown> = {
+  const context: BuiltInContext<unknown> = {
     args,
     get signal() {
       if (controller === null) {
@@ -179,6 +192,11 @@ export const openContext = (options: ContextOptions): OpenContext => {
     artifact: (name, content, mediaType = DEFAULT_MEDIA_TYPE) => unwatched(writeArtifactOf(name, content, mediaType)),
     step: (name, fn) => unwatched(openSteps().step(name, fn)),
     sleep: (ms, name) => unwatched(openSteps().sleep(ms, name)),
+    confirm: (question, name) => unwatched(openSteps().confirm(question, name)),
+    get history() {
+      history ??= openHistory({ dataDirectory, session, head: () => pool.call('history', n) });
+      return history;
+    },
   };
 
   return {
@@ -198,6 +216,7 @@ export const openContext = (options: ContextOptions): OpenContext => {
       const was = !closed;
       closed = true;
       steps?.close();
+      history?.close();
       return was;
     },
   };

@@ -29,7 +29,7 @@ export interface Attempt {
 
 export interface LaneOptions {
   readonly threads: AgentThreads;
-  readonly task: Pick<AgentTask, 'modules' | 'roots' | 'artifacts'>;
+  readonly task: Pick<AgentTask, 'modules' | 'roots' | 'dataDirectory' | 'artifacts'>;
   /** How long the thread may take to load the commands. */
   readonly startMs: number;
   readonly onReady: (lane: Lane) => void;
@@ -38,7 +38,11 @@ export interface LaneOptions {
   readonly onGone: (lane: Lane, reason: string, running: Attempt | null, unbegun: readonly Attempt[]) => void;
   /** What a running attempt's thread calls, `attempt` in place of its number. */
   readonly on: {
-    readonly [Name in keyof PoolMethods]: (lane: Lane, attempt: Attempt, ...args: Rest<PoolMethods[Name]>) => void;
+    readonly [Name in keyof PoolMethods]: (
+      lane: Lane,
+      attempt: Attempt,
+      ...args: Rest<PoolMethods[Name]>
+    ) => ReturnType<PoolMethods[Name]>;
   };
 }
 
@@ -93,9 +97,9 @@ export const openLane = ({ threads, task, startMs, onReady, onEnd, onGone, on }:
 
   const relay =
     <Name extends keyof PoolMethods>(name: Name) =>
-    (n: number, ...args: Rest<PoolMethods[Name]>): void => {
+    (n: number, ...args: Rest<PoolMethods[Name]>): ReturnType<PoolMethods[Name]> | undefined => {
       const attempt = attempts.get(n);
-      if (attempt !== undefined) on[name](lane, attempt, ...args);
+      return attempt === undefined ? undefined : on[name](lane, attempt, ...args);
     };
   const rpc = createRpc<ThreadMethods>(
     port,
@@ -105,6 +109,7 @@ export const openLane = ({ threads, task, startMs, onReady, onEnd, onGone, on }:
       log: relay('log'),
       step: relay('step'),
       ask: relay('ask'),
+      history: relay('history'),
       doom: relay('doom'),
     },
     { deadlineMs: startMs },

@@ -2,6 +2,7 @@ import type { MessagePort } from 'node:worker_threads';
 import type { ArtifactInfo } from '../machines/command.ts';
 import type { Run } from '../machines/effect.ts';
 import type { Problem } from '../machines/error.ts';
+import type { HistoryHead } from '../machines/history.ts';
 import type { SessionId } from '../machines/id.ts';
 import type { Asked, Recorded } from '../machines/step.ts';
 
@@ -12,6 +13,8 @@ export interface AgentTask {
   /** File URLs of modules whose default export is a command. */
   readonly modules: readonly string[];
   readonly roots: readonly string[];
+  /** Where the journal is; absolute. */
+  readonly dataDirectory: string;
   /** Where all artifacts are. */
   readonly artifacts: string;
   /** One 32-bit number: the next run to begin, see `agent-claims.ts`. */
@@ -62,6 +65,8 @@ export type PoolMethods = {
   step(n: number, step: Recorded, artifacts: readonly ArtifactInfo[]): void;
   /** These are to have their time from now on, while the handler goes on. */
   ask(n: number, asked: readonly Asked[]): void;
+  /** The session of the run and how far its log goes; all up to there can be read from the journal's tables. */
+  history(n: number): Promise<HistoryHead>;
   /** The run has failed already; its handler has the grace time to return. */
   doom(n: number, problem: Problem): void;
 };

@@ -1,5 +1,8 @@
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
+import { ProblemError } from '../machines/error.ts';
+import type { HistoryHead } from '../machines/history.ts';
+import type { SessionId } from '../machines/id.ts';
 import type { Report } from './agents.ts';
 
 /** A line for the server's log: what a handler has said, or what the pool has to say of its threads. */
@@ -24,6 +27,8 @@ export interface AgentPoolOptions {
   /** Artifacts are under `<dataDirectory>/artifacts/<execution>/<name>`; absolute. */
   readonly dataDirectory: string;
   readonly report: Report;
+  /** The session in which a handler runs, for those that read its log; default none is told. */
+  readonly history?: (session: SessionId) => Promise<HistoryHead>;
   readonly onLog?: (entry: AgentLogEntry) => void;
   /** Threads, one running handler each; default the cores, at least 2. */
   readonly threads?: number;
@@ -43,10 +48,14 @@ export interface AgentPoolSettings extends Required<AgentPoolOptions> {
   readonly hardHeapMb: number;
 }
 
+const noHistory = (): Promise<never> =>
+  Promise.reject(new ProblemError('not_configured', 'there is no log to read here'));
+
 export const agentPoolSettings = (options: AgentPoolOptions): AgentPoolSettings => {
   const { maxHeapMb = 512 } = options;
   return Object.freeze({
     roots: [],
+    history: noHistory,
     onLog: () => {},
     threads: Math.max(2, availableParallelism()),
     graceMs: 5_000,

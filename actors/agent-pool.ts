@@ -44,6 +44,7 @@ export const createAgentPool = (options: AgentPoolOptions): AgentPool => {
   const {
     report,
     onLog,
+    history,
     graceMs,
     maxHeapMb,
     hardHeapMb,
@@ -51,7 +52,7 @@ export const createAgentPool = (options: AgentPoolOptions): AgentPool => {
     threads: count,
     ...settings
   } = agentPoolSettings(options);
-  const { modules, roots, artifacts } = settings;
+  const { modules, roots, dataDirectory, artifacts } = settings;
   const estimate = createEstimate();
   const queue = createAgentQueue();
   const places = createAgentPlaces();
@@ -242,6 +243,7 @@ export const createAgentPool = (options: AgentPoolOptions): AgentPool => {
 
   const on: LaneOptions['on'] = {
     ...reports.on,
+    history: (_, { place }) => history(place.session),
     doom: (_, attempt, doom) => {
       attempt.doom = doom;
       endAfterGrace(attempt, doom.detail);
@@ -253,7 +255,7 @@ export const createAgentPool = (options: AgentPoolOptions): AgentPool => {
   const open = (): void => {
     const lane = openLane({
       threads,
-      task: { modules, roots, artifacts },
+      task: { modules, roots, dataDirectory, artifacts },
       startMs,
       onReady: () => {
         if (readyThreads() === count) ready.resolve();

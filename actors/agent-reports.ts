@@ -5,7 +5,7 @@ import type { Report } from './agents.ts';
 
 /** What the pool tells the ring and the log of its runs. Nothing is told of one that was stopped. */
 export interface RunReports {
-  readonly on: Omit<LaneOptions['on'], 'doom'>;
+  readonly on: Omit<LaneOptions['on'], 'doom' | 'history'>;
   /** How a run ended. */
   ended(attempt: Attempt, end: Omit<RunEnd, 'n' | 'took_ms'>): void;
 }

@@ -10,7 +10,7 @@ import type { RunEnd, RunLine, StopReason } from './agent-messages.ts';
 const INLINE_RESULT_BYTES = 16 * 1024;
 const MAX_DETAIL = 2_000;
 
-export interface RunnerOptions extends Pick<ContextOptions, 'roots' | 'artifacts' | 'pool' | 'now'> {
+export interface RunnerOptions extends Pick<ContextOptions, 'roots' | 'dataDirectory' | 'artifacts' | 'pool' | 'now'> {
   readonly commands: ReadonlyMap<string, Command>;
   readonly claims: Int32Array;
   readonly send: (end: RunEnd) => void;
@@ -62,7 +62,7 @@ const STOPPED = {
 } satisfies Record<StopReason, () => Error>;
 
 export const createRunner = (options: RunnerOptions): Runner => {
-  const { commands, claims, send, leave, now, roots, artifacts, pool } = options;
+  const { commands, claims, send, leave, now, roots, dataDirectory, artifacts, pool } = options;
   /** Tells whose code is running when nothing catches what it throws. */
   const scope = new AsyncLocalStorage<Current>();
   let queue: RunLine[] = [];
@@ -118,7 +118,8 @@ export const createRunner = (options: RunnerOptions): Runner => {
       opened.close();
       ended.resolve({ asked });
     };
-    const opened = openContext({ n, session, run, command, args: checked.data, roots, artifacts, pool, now, suspend });
+    const places = { roots, dataDirectory, artifacts };
+    const opened = openContext({ n, session, run, command, args: checked.data, ...places, pool, now, suspend });
     current = { n, opened };
     void scope.run(current, () => handle(command, opened)).then(ended.resolve);
     let outcome = await ended.promise;

@@ -1,9 +1,17 @@
 import type { Run } from '../machines/effect.ts';
-import { ProblemError } from '../machines/error.ts';
-import { STEP_LIMITS, type Asked, type Recorded } from '../machines/step.ts';
+import { fieldErrors, ProblemError } from '../machines/error.ts';
+import type { CoordinationId } from '../machines/id.ts';
+import {
+  confirmationSchema,
+  QUESTION_LIMITS,
+  type Confirmation,
+  type ConfirmationRequest,
+} from '../machines/question.ts';
+import { STEP_LIMITS, type Asked, type AskedQuestion, type Recorded } from '../machines/step.ts';
 
 export interface StepsOptions {
-  readonly run: Pick<Run, 'recorded' | 'awaited'>;
+  readonly run: Pick<Run, 'recorded' | 'awaited' | 'command'>;
+  readonly newCoordinationId: () => CoordinationId;
   /** Records something finished; `recorded` answers once it is durable. */
   readonly send: (step: Recorded) => void;
   /** Gives these their time from now on. */
@@ -16,10 +24,11 @@ export interface StepsOptions {
   readonly now: () => number;
 }
 
-/** What of a handler's context survives its run: see `HandlerContext.step` and `.sleep`. */
+/** What of a handler's context survives its run: see `HandlerContext.step`, `.sleep` and `.confirm`. */
 export interface Steps {
   step<Value>(name: string, fn: () => Value | Promise<Value>): Promise<Value>;
   sleep(ms: number, name?: string): Promise<void>;
+  confirm(request: ConfirmationRequest, name?: string): Promise<Confirmation>;
   /** What was sent under this key is durable. */
   recorded(key: string): void;
   /** Looks whether the run can be suspended, once the handler has had its turn. */
@@ -31,8 +40,10 @@ export interface Steps {
 }
 
 interface Sleeper {
-  /** By `now`. */
-  readonly due: number;
+  /** By `now`; null where only an answer ends it, which a later run finds. */
+  readonly due: number | null;
+  /** What is asked; null for a time. */
+  readonly question: AskedQuestion | null;
   /** Its time is durable. */
   told: boolean;
   timer: NodeJS.Timeout | undefined;
@@ -43,6 +54,7 @@ interface Sleeper {
 /** Node's timers know no more. */
 const MAX_TIMER_MS = 2 ** 31 - 1;
 const STEP = 'step ';
+const CONFIRM = 'confirm';
 const NEVER = new Promise<never>(() => {});
 
 const invalid = (detail: string): ProblemError => new ProblemError('invalid_input', detail);
@@ -85,18 +97,23 @@ const createReplay = (onTurn: () => void): Replay => {
   };
 };
 
-export const createSteps = ({ run, send, ask, suspend, isBusy, now }: StepsOptions): Steps => {
+export const createSteps = (options: StepsOptions): Steps => {
+  const { run, newCoordinationId, send, ask, suspend, isBusy, now } = options;
   const { recorded: finished = [], awaited = [] } = run;
   const known = new Map(finished.map(({ key, result }, index) => [key, { result, index }]));
-  const dues = new Map(awaited.map(({ key, remaining_ms }) => [key, now() + remaining_ms]));
+  const dues = new Map(
+    awaited.flatMap(({ key, remaining_ms }) => (remaining_ms === null ? [] : [[key, now() + remaining_ms]])),
+  );
   const used = new Set<string>();
   const sleeping = new Map<string, Sleeper>();
   /** Sent, and not yet durable. */
   const recording = new Map<string, Pick<Sleeper, 'resolve' | 'reject'>>();
   let steps = finished.filter(({ key }) => key.startsWith(STEP)).length;
-  let sleeps = finished.length - steps;
+  let confirmations = finished.filter(({ key }) => key.startsWith(CONFIRM)).length;
+  let sleeps = finished.length - steps - confirmations;
   let bytes = finished.reduce((sum, { result }) => sum + sizeOf(JSON.stringify(result)), 0);
   let unnamed = 0;
+  let unnamedQuestions = 0;
   let underWay = 0;
   let look: NodeJS.Immediate | undefined;
   const replay = createReplay(() => turn());
@@ -104,7 +121,12 @@ export const createSteps = ({ run, send, ask, suspend, isBusy, now }: StepsOptio
   let closed = false;
 
   const askedNow = (of: Iterable<readonly [string, Sleeper]>): Asked[] =>
-    [...of].map(([key, { due }]) => ({ key, reason: 'sleep', remaining_ms: Math.max(0, due - now()) }));
+    [...of].map(
+      ([key, { due, question }]): Asked =>
+        question === null
+          ? { key, reason: 'sleep', remaining_ms: Math.max(0, (due ?? 0) - now()) }
+          : { key, reason: 'confirm', ...question },
+    );
 
   const check = (): void => {
     look = undefined;
@@ -133,15 +155,17 @@ export const createSteps = ({ run, send, ask, suspend, isBusy, now }: StepsOptio
     });
 
   const arm = (key: string, sleeper: Sleeper): void => {
+    const { due } = sleeper;
+    if (due === null) return;
     sleeper.timer ??= setTimeout(
       () => {
         sleeper.timer = undefined;
         if (closed) return;
         // A timer may come a little early.
-        if (now() < sleeper.due) arm(key, sleeper);
+        if (now() < due) arm(key, sleeper);
         else void wake(key, sleeper);
       },
-      Math.min(MAX_TIMER_MS, Math.max(1, Math.ceil(sleeper.due - now()))),
+      Math.min(MAX_TIMER_MS, Math.max(1, Math.ceil(due - now()))),
     );
   };
   const wake = async (key: string, sleeper: Sleeper): Promise<void> => {
@@ -216,7 +240,54 @@ export const createSteps = ({ run, send, ask, suspend, isBusy, now }: StepsOptio
     sleeps += 1;
     const due = dues.get(key);
     return new Promise((resolve, reject) => {
-      sleeping.set(key, { due: due ?? now() + ms, told: due !== undefined, timer: undefined, resolve, reject });
+      sleeping.set(key, {
+        due: due ?? now() + ms,
+        question: null,
+        told: due !== undefined,
+        timer: undefined,
+        resolve,
+        reject,
+      });
+      turn();
+    });
+  };
+
+  const questionOf = (request: ConfirmationRequest): AskedQuestion => {
+    const checked = confirmationSchema.safeParse(request);
+    if (!checked.success) {
+      const errors = fieldErrors(checked.error);
+      throw new ProblemError(
+        'invalid_input',
+        `a question: not as expected: ${errors.map(({ field }) => field).join(', ')}`,
+        {
+          more: { errors },
+        },
+      );
+    }
+    const { details = null, operation = run.command, ...rest } = checked.data;
+    const size = sizeOf(jsonOf('details of a question', details));
+    if (size > QUESTION_LIMITS.details_bytes)
+      throw tooLarge(`the details of a question have ${size} bytes of JSON, above ${QUESTION_LIMITS.details_bytes}`);
+    return { coordination_id: newCoordinationId(), question: { ...rest, operation }, details };
+  };
+
+  const confirm: Steps['confirm'] = async (request, name) => {
+    if (closed) return NEVER;
+    if (aborted !== null) throw aborted;
+    const key = name === undefined ? `${CONFIRM}#${++unnamedQuestions}` : `${CONFIRM} ${name}`;
+    const refused = name === undefined ? null : obstacle('question', name, key);
+    if (refused !== null) throw refused;
+    const before = known.get(key);
+    if (before !== undefined)
+      return new Promise((resolve) => replay.again(before.index, () => resolve(before.result as Confirmation)));
+    if (confirmations >= STEP_LIMITS.confirmations)
+      throw tooLarge(`an execution may ask ${STEP_LIMITS.confirmations} questions`);
+    const question = questionOf(request);
+    confirmations += 1;
+    // It is put once: an earlier run may have asked already, and the answer comes to a later one.
+    const told = awaited.some((each) => each.key === key);
+    return new Promise((_, reject) => {
+      sleeping.set(key, { due: null, question, told, timer: undefined, resolve: () => {}, reject });
       turn();
     });
   };
@@ -230,6 +301,7 @@ export const createSteps = ({ run, send, ask, suspend, isBusy, now }: StepsOptio
   return {
     step,
     sleep,
+    confirm,
     recorded: (key) => {
       recording.get(key)?.resolve();
       recording.delete(key);

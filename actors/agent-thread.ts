@@ -9,7 +9,7 @@ import { createRpc } from './rpc.ts';
  * The long-lived Piscina task that runs handlers. It never resolves: the pool ends it with its thread. Worker threads
  * isolate faults, not malice.
  */
-export default ({ port, modules, roots, artifacts, claims }: AgentTask): Promise<never> => {
+export default ({ port, modules, roots, dataDirectory, artifacts, claims }: AgentTask): Promise<never> => {
   let runner: Runner | null = null;
 
   const load = async (): Promise<{ readonly threadId: number }> => {
@@ -17,6 +17,7 @@ export default ({ port, modules, roots, artifacts, claims }: AgentTask): Promise
       commands: await loadCommands(modules),
       claims: new Int32Array(claims),
       roots,
+      dataDirectory,
       artifacts,
       pool,
       now: stopwatch,

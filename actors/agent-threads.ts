@@ -25,6 +25,12 @@ export interface AgentThreads {
   close(): Promise<void>;
 }
 
+/**
+ * Megabytes in which a thread makes new objects, a quarter of V8's default: an export's memory is mostly this, and with less
+ * of it no slower.
+ */
+const YOUNG_MB = 12;
+
 const MEGABYTE = 1024 ** 2;
 
 export const createAgentThreads = ({ threads, hardHeapMb, onError }: AgentThreadsOptions): AgentThreads => {
@@ -39,7 +45,7 @@ export const createAgentThreads = ({ threads, hardHeapMb, onError }: AgentThread
       atomics: 'disabled',
       concurrentTasksPerWorker: 1,
       recordTiming: false,
-      resourceLimits: { maxOldGenerationSizeMb: hardHeapMb },
+      resourceLimits: { maxOldGenerationSizeMb: hardHeapMb, maxYoungGenerationSizeMb: YOUNG_MB },
     });
     pool.on('error', onError);
     return pool;

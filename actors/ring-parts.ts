@@ -1,7 +1,8 @@
 import { createJournalClient, type JournalClient, type JournalClientOptions } from './journal-client.ts';
 import type { Reads } from './reads.ts';
 import { createShardPool, type ShardPool, type ShardPoolOptions } from './shard-pool.ts';
-import { createSqliteReads, type Settle } from './sqlite-reads.ts';
+import type { Settle } from './sqlite-event-reads.ts';
+import { createSqliteReads } from './sqlite-reads.ts';
 
 /** What the ring is laid over: where its shards and its journal run. A simulation has them all in one thread. */
 export interface RingParts {

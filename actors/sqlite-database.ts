@@ -86,6 +86,8 @@ export const checkPages = (db: DatabaseSync, directory: string): void => {
   const file = databaseFile(directory);
   if (statSync(file).size > CHECKED_BYTES) return;
   const { quick_check: said } = db.prepare('PRAGMA quick_check(1)').get() as { quick_check: string };
+  // All of the file went through the cache, which would keep as much of it as it may hold.
+  db.exec('PRAGMA shrink_memory');
   if (said !== 'ok') throw new StoreFailedError(`${file} is damaged: ${said.replaceAll(/\s+/g, ' ')}`);
 };
 

@@ -2,23 +2,14 @@ import type { DatabaseSync, SQLInputValue, StatementSync } from 'node:sqlite';
 import { addressOf } from '../machines/address.ts';
 import type { SessionId } from '../machines/id.ts';
 import { readAuditKey } from './audit-key.ts';
-import { createPageBuilder, pageLimit } from './event-page.ts';
+import { pageLimit } from './event-page.ts';
 import { StoreFailedError } from './journal.ts';
-import type { EventPage, Reads, StoredActor } from './reads.ts';
+import type { Reads, StoredActor } from './reads.ts';
 import { auditReadsOver } from './sqlite-audit-reads.ts';
+import { eventReadsOver, type Settle } from './sqlite-event-reads.ts';
 import { databaseFile, guarded, openReader } from './sqlite-database.ts';
 
-/** How many packs one page of events looks at, and how much of their text it reads, before it answers with `next`. */
-const PAGE_PACKS = 2_000;
-const PAGE_PACK_TEXT = 4 * 1_048_576;
-
 const DEFAULT_DEADLINE_MS = 10_000;
-
-/**
- * Brings what the log still holds into the tables before a read: all that mentions `mention` (a session, an id), or
- * everything where it is null.
- */
-export type Settle = (mention: string | null) => Promise<void>;
 
 export interface SqliteReadsOptions {
   readonly directory: string;
@@ -72,12 +63,6 @@ interface ActorRow {
   readonly context: string;
 }
 
-interface PackRow {
-  readonly first: number;
-  readonly last: number;
-  readonly types: string;
-}
-
 /**
  * The reads over any connection to the journal's file; `settle` runs before each that reads tables which follow the log.
  * `key` checks the audit.
@@ -93,49 +78,14 @@ export const readsOver = (db: DatabaseSync, file: string, key: Uint8Array, settl
   const byLabel = db.prepare(
     `SELECT ${columns} FROM actors WHERE kind = ? AND label = ? AND id > ? ORDER BY id LIMIT ?`,
   );
-  const lastSeq = db.prepare('SELECT seq FROM sessions WHERE session = ?');
-  const firstSeq = db.prepare('SELECT min(first) AS first FROM events WHERE session = ?');
-  const packs = db.prepare(`
-    SELECT first, last, types FROM events
-    WHERE session = ?1 AND last > ?2
-      AND first >= (SELECT coalesce(max(first), 0) FROM events WHERE session = ?1 AND first <= ?2)
-    ORDER BY first LIMIT ?3`);
-  const packText = db.prepare('SELECT text FROM events WHERE session = ? AND first = ?');
-
   const actorsOf = (statement: StatementSync, ...values: SQLInputValue[]): StoredActor[] =>
     guarded(`the journal ${file} could not be read`, () =>
       (statement.all(...values) as unknown as ActorRow[]).map(actorOf),
     );
 
-  const fill = (session: string, after: number, limit: number, wanted: ReadonlySet<string> | null): EventPage => {
-    const last = (lastSeq.get(session) as { seq: number } | undefined)?.seq ?? 0;
-    const first = (firstSeq.get(session) as { first: number | null }).first ?? last + 1;
-    const builder = createPageBuilder(after, limit);
-    let budget = PAGE_PACK_TEXT;
-    let left = PAGE_PACKS;
-    for (const pack of packs.iterate(session, after, PAGE_PACKS) as IterableIterator<unknown> as Iterable<PackRow>) {
-      const types = pack.types.split(' ');
-      if (wanted === null || types.some((type) => wanted.has(type))) {
-        if (budget <= 0) return builder.finish(first, last);
-        const { text } = packText.get(session, pack.first) as { text: string };
-        budget -= text.length;
-        const lines = text.split('\n');
-        const full = lines.some((line, index) => {
-          const seq = pack.first + index;
-          if (seq <= after) return false;
-          return (wanted === null || wanted.has(types[index] as string)) && !builder.add(seq, line);
-        });
-        if (full) return builder.finish(first, last);
-      }
-      builder.pass(pack.last);
-      left--;
-    }
-    if (left > 0) builder.pass(last);
-    return builder.finish(first, last);
-  };
-
   return {
     ...auditReadsOver(db, file, key),
+    ...eventReadsOver(db, file, settle),
     actor: async (address) => {
       const { session, kind, id } = addressOf(address);
       await settle(session);
@@ -158,17 +108,6 @@ export const readsOver = (db: DatabaseSync, file: string, key: Uint8Array, settl
       // A change of label does not mention the old one.
       await settle(null);
       return actorsOf(byLabel, kind, label, after, pageLimit(limit));
-    },
-    events: async (session, { after, limit, types }) => {
-      await settle(session);
-      return guarded(`the journal ${file} could not be read`, () => {
-        db.exec('BEGIN');
-        try {
-          return fill(session, after, limit, types === undefined ? null : new Set(types));
-        } finally {
-          db.exec('ROLLBACK');
-        }
-      });
     },
   };
 };

@@ -16,6 +16,7 @@ export const executionAddress = (session: SessionId, id: string): Address => ({ 
 
 export const shareAddress = (session: SessionId, id: string): Address => ({ session, kind: 'share', id });
 
+export const coordinationAddress = (session: SessionId, id: string): Address => ({ session, kind: 'coordination', id });
 export const webhookAddress = (session: SessionId, id: string): Address => ({ session, kind: 'webhook', id });
 export const deliveryAddress = (session: SessionId, id: string): Address => ({ session, kind: 'delivery', id });
 

@@ -1,5 +1,6 @@
 import type { AnyStateMachine } from 'xstate';
 import { client, clientFailure } from './client.ts';
+import { coordination, coordinationFailure } from './coordination.ts';
 import type { Effect } from './effect.ts';
 import { execution, executionFailure } from './execution.ts';
 import { migrateClient, migrateExecution, migrateSession } from './migrations.ts';
@@ -61,10 +62,16 @@ export const catalogue: Catalogue = {
     aliases: held,
     failure: clientFailure,
   },
+  coordination: {
+    machine: coordination,
+    version: 1,
+    openedBy: 'coordination.open',
+    failure: coordinationFailure,
+  },
   share: { machine: share, version: 1, openedBy: 'share.open', aliases: given },
   execution: {
     machine: execution,
-    version: 2,
+    version: 3,
     migrate: migrateExecution,
     openedBy: 'execution.accept',
     failure: executionFailure,

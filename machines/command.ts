@@ -1,8 +1,11 @@
 import { z } from 'zod';
 import { RETRY_BACKOFF, type Backoff } from './backoff.ts';
 import type { Operation, Risk } from './capability.ts';
+import { fieldErrors } from './error.ts';
 import type { SessionId } from './id.ts';
 import { markedSecret } from './mask.ts';
+import { rulesSchema } from './question.ts';
+import type { Confirmation, ConfirmationRequest, Rules } from './question.ts';
 
 /** Whether a call without `Prefer` waits for the end (30 s) or not at all. */
 export type Mode = 'sync' | 'async';
@@ -24,6 +27,8 @@ export interface CommandFacts {
   readonly max_attempts: number;
   /** Between two attempts; absent for the default, 1 s doubled up to 60 s, with full jitter. */
   readonly backoff?: Backoff;
+  /** Who has to say yes before it starts; absent where nobody has to. */
+  readonly confirmations?: Rules;
 }
 
 /** What a handler is given besides its arguments. Every method may be awaited; none needs to be. */
@@ -45,8 +50,11 @@ export interface HandlerContext<Args> {
   output(chunk: string, stream?: 'stdout' | 'stderr'): Promise<void>;
   /** A line in the server's log, not an event. */
   log(message: string, fields?: Record<string, unknown>): void;
-  /** Writes a named file next to the result: written aside, synced, renamed. Resolves with size and SHA-256. */
-  artifact(name: string, content: string | Uint8Array, mediaType?: string): Promise<ArtifactInfo>;
+  /**
+   * Writes a named file next to the result: written aside, synced, renamed. Resolves with size and SHA-256. Content that
+   * comes in pieces is asked for the next one only when the last is written, so it may be larger than memory.
+   */
+  artifact(name: string, content: ArtifactContent, mediaType?: string): Promise<ArtifactInfo>;
   /**
    * Runs `fn` once for this execution: what it resolves with is on disk before the step resolves, and a later run, after a
    * retry, a sleep or a crash, gets it from there. Only what is in a step is not run again, and a crash between the end of
@@ -71,7 +79,20 @@ export interface HandlerContext<Args> {
    * this run before, `too_large` beyond 100 sleeps.
    */
   sleep(ms: number, name?: string): Promise<void>;
+  /**
+   * Asks the people of the session (contract, section 7) and waits for the outcome as `sleep` waits for its time: over
+   * restarts, without a thread, and the handler is run again from the top. Whoever started the execution does not count.
+   * What they see hides secrets: `details` is masked as arguments are.
+   *
+   * Resolves with the outcome, whatever it is. A question is known by its name, or by its place among those without one.
+   * Rejects with a `ProblemError`: `invalid_input` names the field, `conflict` where the name was used in this run before,
+   * `too_large` beyond 20 questions or 16 KiB of details.
+   */
+  confirm(question: ConfirmationRequest, name?: string): Promise<Confirmation>;
 }
+
+/** Bytes, or text to be written as UTF-8: at once, or piece by piece. */
+export type ArtifactContent = string | Uint8Array | AsyncIterable<string | Uint8Array>;
 
 export interface ArtifactInfo {
   readonly name: string;
@@ -105,6 +126,11 @@ export interface CommandDeclaration<Args extends z.ZodType, Result extends z.Zod
    * is a random time from 0 to `base_ms` · 2^(n − 1), at most `cap_ms`; default 1,000 and 60,000, up to a day.
    */
   readonly retry?: { readonly limit: number; readonly base_ms?: number; readonly cap_ms?: number };
+  /**
+   * Confirmations before it starts (contract, section 7): how many, or by what rules. Voters see the arguments with their
+   * secrets masked.
+   */
+  readonly confirmations?: number | z.input<typeof rulesSchema>;
   /** Bytes of output before the execution ends with `output_exceeded`; default 64 MiB. */
   readonly max_output?: number;
   run(ctx: HandlerContext<z.output<Args>>): Promise<z.input<Result>> | z.input<Result>;
@@ -141,6 +167,18 @@ const checkRetry = (name: string, { limit, base_ms, cap_ms }: Retry): Backoff | 
   return backoff;
 };
 
+const checkConfirmations = (
+  name: string,
+  declared: CommandDeclaration<z.ZodType, z.ZodType>['confirmations'],
+): Rules | null => {
+  if (declared === undefined) return null;
+  const given = typeof declared === 'number' ? { required_confirmations: declared } : declared;
+  const checked = rulesSchema.safeParse(given);
+  if (checked.success) return checked.data;
+  const [first] = fieldErrors(checked.error, ['confirmations']);
+  throw new TypeError(`${first?.field} of ${name}: expected ${first?.expected}`);
+};
+
 /** Declares a command. Throws a `TypeError` that names the field when the declaration is wrong. */
 export const defineCommand = <Args extends z.ZodType, Result extends z.ZodType>(
   declaration: CommandDeclaration<Args, Result>,
@@ -149,6 +187,7 @@ export const defineCommand = <Args extends z.ZodType, Result extends z.ZodType>(
   if (!NAME.test(name)) throw new TypeError(`name: expected ${NAME}, got ${JSON.stringify(name)}`);
   if (!(timeout > 0)) throw new TypeError(`timeout of ${name}: expected a positive number of seconds`);
   const backoff = checkRetry(name, retry);
+  const rules = checkConfirmations(name, declaration.confirmations);
   const secrets = markedSecret(z.toJSONSchema(declaration.args, { io: 'input', unrepresentable: 'any' }));
   return Object.freeze({
     facts: Object.freeze({
@@ -162,6 +201,7 @@ export const defineCommand = <Args extends z.ZodType, Result extends z.ZodType>(
       timeout,
       max_attempts: retry.limit + 1,
       ...(backoff === null ? {} : { backoff }),
+      ...(rules === null ? {} : { confirmations: rules }),
     }),
     summary: declaration.summary,
     args: declaration.args,

@@ -4,7 +4,7 @@ import type { Problem } from './error.ts';
 import type { EventType, Severity } from './event.ts';
 import type { ArtifactInfo } from './command.ts';
 import type { ClientId, DeliveryId, ExecutionId, WebhookId } from './id.ts';
-import type { Asked, Recorded } from './step.ts';
+import type { Recorded } from './step.ts';
 
 /**
  * What a machine wants done, as data. Machines emit effects (XState `emit`); the turn collects them; nothing happens
@@ -67,7 +67,7 @@ export interface Run {
   readonly idempotency_key: string;
   /** What earlier runs have finished, in that order, and what they have asked for; absent where there is nothing. */
   readonly recorded?: readonly Recorded[];
-  readonly awaited?: readonly Asked[];
+  readonly awaited?: readonly { readonly key: string; readonly remaining_ms: number | null }[];
   /** What earlier runs have written. */
   readonly artifacts?: readonly ArtifactInfo[];
 }

@@ -20,6 +20,12 @@ export const EVENT_TYPES = [
   'execution_failed',
   'execution_cancelled',
   'execution_timed_out',
+  'coordination_request',
+  'coordination_vote',
+  'coordination_confirmed',
+  'coordination_rejected',
+  'coordination_timed_out',
+  'coordination_cancelled',
   'share_created',
   'share_revoked',
   'capability_revoked',
@@ -67,6 +73,17 @@ const TERMINAL_EVENTS = [
 
 const terminal: ReadonlySet<string> = new Set(TERMINAL_EVENTS);
 export const isTerminalEvent = (type: string): boolean => terminal.has(type);
+
+/** The events that end a question: exactly one of them follows each. */
+const OUTCOME_EVENTS = [
+  'coordination_confirmed',
+  'coordination_rejected',
+  'coordination_timed_out',
+  'coordination_cancelled',
+] as const satisfies readonly EventType[];
+
+const outcomes: ReadonlySet<string> = new Set(OUTCOME_EVENTS);
+export const isOutcomeEvent = (type: string): boolean => outcomes.has(type);
 
 /** RFC 3339 in UTC with milliseconds; the only way a time is written. */
 export const timestamp = (ms: number): string => new Date(ms).toISOString();

@@ -1,12 +1,13 @@
-import { sessionAddress } from './address.ts';
+import { coordinationAddress, sessionAddress } from './address.ts';
 import type { ArtifactInfo, CommandFacts } from './command.ts';
 import { UNBOUND, event, send } from './convention.ts';
 import type { Convention, Step } from './convention.ts';
 import type { Effect } from './effect.ts';
 import type { Problem } from './error.ts';
 import type { Severity } from './event.ts';
-import type { CapabilityId, ExecutionId, SessionId } from './id.ts';
+import type { CapabilityId, CoordinationId, ExecutionId, SessionId } from './id.ts';
 import type { Caller, DeadlineMessage, ExecutionMessage, SessionMessage, Taken } from './message.ts';
+import { EXECUTION_ENDED } from './question.ts';
 import type { Awaited, Recorded } from './step.ts';
 
 /** All that `executions.get` shows; blank only in the state `new`. */
@@ -35,6 +36,8 @@ export interface ExecutionContext extends Convention {
   /** How long it was `waiting` in all, and since when it is, in ms since the epoch. */
   readonly waited_ms: number;
   readonly waiting_since: number | null;
+  /** The question that has to be confirmed before it may start; null once it is, and where there is none. */
+  readonly confirmation: CoordinationId | null;
   readonly result: unknown;
   readonly error: Problem | null;
   readonly artifacts: readonly ArtifactInfo[];
@@ -64,6 +67,7 @@ export const BLANK_EXECUTION: ExecutionContext = {
   awaited: [],
   waited_ms: 0,
   waiting_since: null,
+  confirmation: null,
   result: null,
   error: null,
   artifacts: [],
@@ -83,6 +87,19 @@ export const expiry = ({ accepted_at, timeout_ms, waited_ms }: ExecutionContext)
 
 export const tellSession = (context: ExecutionContext, message: SessionMessage): Effect =>
   send(sessionAddress(context.session_id), message);
+
+/** Takes back what it still asks: nobody waits for that any more. */
+export const retractAll = (context: ExecutionContext): readonly Effect[] =>
+  [
+    ...(context.confirmation === null ? [] : [context.confirmation]),
+    ...context.awaited.flatMap((each) => (each.reason === 'confirm' ? [each.coordination_id] : [])),
+  ].map((id) =>
+    send(coordinationAddress(context.session_id, id), {
+      type: 'coordination.cancel',
+      by: null,
+      reason: EXECUTION_ENDED,
+    } as { readonly type: string }),
+  );
 
 /** Whether the session counts it as queued. */
 export const tellQueued = (context: ExecutionContext, queued: boolean): Effect =>

@@ -6,10 +6,11 @@ import { problem } from './error.ts';
 import type { Problem } from './error.ts';
 import { timestamp } from './event.ts';
 import type { Severity } from './event.ts';
-import { expiry, fact, tellQueued, tellSession } from './execution-context.ts';
+import { expiry, fact, retractAll, tellQueued, tellSession } from './execution-context.ts';
 import type { ExecutionContext, Now, Of, Outcome } from './execution-context.ts';
+import { masked } from './mask.ts';
 import { addAwaited, record, settle, whenFirst } from './step.ts';
-import type { Awaited } from './step.ts';
+import type { Asked, Awaited } from './step.ts';
 
 /** The next run. It is counted in the snapshot of the same turn, hence durably before the handler runs. */
 const run = (context: ExecutionContext, at: number): Required<Now> => {
@@ -41,7 +42,12 @@ const run = (context: ExecutionContext, at: number): Required<Now> => {
           ...(recorded.length === 0 ? {} : { recorded }),
           ...(awaited.length === 0
             ? {}
-            : { awaited: awaited.map(({ key, reason, until }) => ({ key, reason, remaining_ms: until - at })) }),
+            : {
+                awaited: awaited.map((each) => ({
+                  key: each.key,
+                  remaining_ms: each.reason === 'sleep' ? each.until - at : null,
+                })),
+              }),
           ...(artifacts.length === 0 ? {} : { artifacts }),
         },
       },
@@ -64,10 +70,19 @@ const end = (
   severity?: Severity,
   effects: readonly Effect[] = [],
 ): Now => ({
-  change: { ...change, ended_at: at, deadline: null, waits: null, awaited: [], waiting_since: null },
+  change: {
+    ...change,
+    ended_at: at,
+    deadline: null,
+    waits: null,
+    awaited: [],
+    confirmation: null,
+    waiting_since: null,
+  },
   effects: [
     fact(context, outcome, data, severity),
     ...effects,
+    ...retractAll(context),
     tellSession(context, {
       type: 'execution.ended',
       execution_id: context.execution_id,
@@ -95,14 +110,20 @@ export const accept = (blank: ExecutionContext, message: Of<'execution.accept'>)
     accepted_at: at,
   };
   const context = { ...blank, ...accepted };
+  const { confirmation } = message;
+  const queued = { command: command.name, priority, timeout_ms, started_by: caller };
+  if (confirmation !== undefined)
+    return {
+      change: { ...accepted, confirmation, waiting_since: at },
+      effects: [
+        fact(context, 'queued', { ...queued, awaiting_confirmation: confirmation }),
+        reply({ execution_id, status: 'pending', coordination_id: confirmation }),
+      ],
+    };
   const next = message.reserved ? run(context, at) : enqueue(context);
   return {
     change: { ...accepted, ...next.change },
-    effects: [
-      fact(context, 'queued', { command: command.name, priority, timeout_ms, started_by: caller }),
-      ...next.effects,
-      reply({ execution_id, status: 'pending' }),
-    ],
+    effects: [fact(context, 'queued', queued), ...next.effects, reply({ execution_id, status: 'pending' })],
   };
 };
 
@@ -141,16 +162,56 @@ export const step = (context: ExecutionContext, message: Of<'execution.step'>): 
   },
 });
 
+/** What was not asked before: a question is put once, however often its handler runs. */
+const fresh = ({ awaited, recorded }: ExecutionContext, asked: readonly Asked[]): readonly Asked[] => {
+  const known = new Set(awaited.map(({ key }) => key));
+  const answered = new Set(recorded.map(({ key }) => key));
+  return asked.filter(({ key, reason }) => !known.has(key) && (reason === 'sleep' || !answered.has(key)));
+};
+
+/** Puts the questions among these to the session. */
+const questions = (context: ExecutionContext, asked: readonly Asked[]): readonly Effect[] =>
+  asked.flatMap((each) => {
+    if (each.reason !== 'confirm') return [];
+    const { coordination_id, question, details } = each;
+    const { execution_id, started_by, command } = context;
+    return [
+      tellSession(context, {
+        type: 'session.confirm',
+        execution_id,
+        requester: started_by,
+        coordination_id,
+        question,
+        details: masked(details, command.secrets),
+      }),
+    ];
+  });
+
 /** It goes on for now; but what it asked for has its time from here on, also after a crash. */
-export const ask = (context: ExecutionContext, { asked, at }: Of<'execution.wait'>): Now => ({
-  change: { awaited: addAwaited(context.awaited, asked, at) },
-});
+export const ask = (context: ExecutionContext, { asked, at }: Of<'execution.wait'>): Now => {
+  const news = fresh(context, asked);
+  return { change: { awaited: addAwaited(context.awaited, news, at) }, effects: questions(context, news) };
+};
+
+/** What the event says: the time that comes first, or the questions. */
+const waitingFor = (awaited: readonly Awaited[], until: number | null): Record<string, unknown> => {
+  const asked = awaited.flatMap((each) => (each.reason === 'confirm' ? [each.coordination_id] : []));
+  return {
+    until: until === null ? null : timestamp(until),
+    reason: asked.length > 0 ? 'confirm' : 'sleep',
+    ...(asked.length > 0 ? { coordinations: asked } : {}),
+  };
+};
 
 /** The run has ended in its thread; what is awaited comes by itself. */
 export const wait = (context: ExecutionContext, { asked, artifacts, at }: Of<'execution.wait'>): Now => {
-  const awaited = addAwaited(context.awaited, asked, at);
-  const until = whenFirst(awaited);
-  const { reason } = awaited.find((each) => each.until === until) as Awaited;
+  const news = fresh(context, asked);
+  const awaited = addAwaited(context.awaited, news, at);
+  // The outcome of what it asked for may have come while it went on with something else.
+  const isThere = asked.some(
+    ({ key, reason }) => reason === 'confirm' && context.recorded.some((each) => each.key === key),
+  );
+  const until = isThere ? at : whenFirst(awaited);
   return {
     change: {
       awaited,
@@ -159,7 +220,7 @@ export const wait = (context: ExecutionContext, { asked, artifacts, at }: Of<'ex
       deadline: until,
       waits: null,
     },
-    effects: [fact(context, 'waiting', { until: timestamp(until), reason })],
+    effects: [fact(context, 'waiting', waitingFor(awaited, until)), ...questions(context, news)],
   };
 };
 
@@ -241,10 +302,77 @@ export const requeue = (context: ExecutionContext): Required<Now> => {
 };
 
 /** What it waited for has come: it queues again, and its deadline moves by the time that it waited. */
-export const wake = (context: ExecutionContext, { at }: Of<'deadline'>): Now => {
-  const waited_ms = context.waited_ms + Math.max(0, at - (context.waiting_since ?? at));
+export const wake = (context: ExecutionContext, { at }: { readonly at: number }): Now => {
+  const waited_ms = waitedUntil(context, at);
   const { change, effects } = requeue({ ...context, waited_ms });
   return { change: { ...change, waited_ms, waiting_since: null }, effects };
+};
+
+/** The outcome of a question that its handler asked: recorded like a step, for the next run to find. */
+const answered = (
+  context: ExecutionContext,
+  { confirmation }: Of<'execution.confirmed'>,
+): Partial<ExecutionContext> => {
+  const { coordination_id } = confirmation;
+  const asked = context.awaited.find((each) => each.reason === 'confirm' && each.coordination_id === coordination_id);
+  if (asked === undefined) return {};
+  return {
+    recorded: record(context.recorded, { key: asked.key, result: confirmation }),
+    awaited: context.awaited.filter((each) => each !== asked),
+  };
+};
+
+/** It goes on meanwhile, and finds it when it waits for it. */
+export const keepAnswer = (context: ExecutionContext, message: Of<'execution.confirmed'>): Now => ({
+  change: answered(context, message),
+});
+
+export const isAwaited = ({ awaited }: ExecutionContext, { confirmation }: Of<'execution.confirmed'>): boolean =>
+  awaited.some((each) => each.reason === 'confirm' && each.coordination_id === confirmation.coordination_id);
+
+const waitedUntil = (context: ExecutionContext, at: number): number =>
+  context.waited_ms + Math.max(0, at - (context.waiting_since ?? at));
+
+/** An answer that it waited for wakes it. */
+export const wakeAnswered = (context: ExecutionContext, message: Of<'execution.confirmed'>): Now => {
+  const change = answered(context, message);
+  const woken = wake({ ...context, ...change }, message);
+  return { ...woken, change: { ...change, ...woken.change } };
+};
+
+/** It may start now; the time until here does not count. */
+export const confirmed = (context: ExecutionContext, message: Of<'execution.confirmed'>): Now => {
+  const woken = wake({ ...context, confirmation: null }, message);
+  return { ...woken, change: { ...woken.change, confirmation: null } };
+};
+
+/** It never starts. */
+export const notConfirmed = (context: ExecutionContext, { confirmation, at }: Of<'execution.confirmed'>): Now => {
+  const { status, coordination_id } = confirmation;
+  const settled = { ...context, confirmation: null };
+  const waited_ms = waitedUntil(context, at);
+  if (status === 'cancelled') {
+    const error = problem('cancelled', 'the question whether it may start was taken back', { coordination_id });
+    return end(
+      settled,
+      at,
+      'cancelled',
+      { error, waited_ms },
+      { cancelled_by: null, reason: 'not_confirmed', coordination_id },
+    );
+  }
+  const error = problem('not_confirmed', `the question whether it may start was ${status}`, {
+    reason: status,
+    coordination_id,
+  });
+  return end(
+    settled,
+    at,
+    'failed',
+    { error, waited_ms },
+    { error, attempts: 0, duration_ms: 0, artifacts: [] },
+    'warning',
+  );
 };
 
 export const refuseAccept = (context: ExecutionContext): Now => ({

@@ -39,6 +39,9 @@ const revokes = {
   target: 'cancelled',
   actions: act<ExecutionContext, Of<'execution.revoke'>, Incoming>(step.cancelRevoked),
 } as const;
+const keepsAnswer = {
+  actions: act<ExecutionContext, Of<'execution.confirmed'>, Incoming>(step.keepAnswer),
+} as const;
 const timesOut = {
   guard: isExpired,
   target: 'timed_out',
@@ -46,8 +49,8 @@ const timesOut = {
 } as const;
 
 /**
- * One run of a command (contract, section 8): `queued → running ⇄ waiting → (retrying) → completed | failed | cancelled |
- * timed_out`.
+ * One run of a command (contract, section 8): `queued → (awaiting_confirmation) → running ⇄ waiting → (retrying) →
+ * completed | failed | cancelled | timed_out`.
  */
 export const execution = createMachine({
   id: 'execution',
@@ -60,14 +63,43 @@ export const execution = createMachine({
     new: {
       on: {
         'execution.accept': [
+          {
+            guard: ({ event: { confirmation } }) => confirmation !== undefined,
+            target: 'awaiting_confirmation',
+            actions: act(step.accept),
+          },
           { guard: ({ event: { reserved } }) => reserved, target: 'running', actions: act(step.accept) },
           { target: 'queued', actions: act(step.accept) },
         ],
         'execution.cancel': { actions: act(step.refuseCancel) },
       },
     },
+    // It has no place anywhere, and its time does not count: the question has a deadline of its own.
+    awaiting_confirmation: {
+      on: {
+        'execution.cancel': cancels,
+        'execution.revoke': revokes,
+        'execution.confirmed': [
+          {
+            guard: ({ context, event: { confirmation } }) => confirmation.coordination_id !== context.confirmation,
+          },
+          {
+            guard: ({ event: { confirmation } }) => confirmation.status === 'confirmed',
+            target: 'queued',
+            actions: act(step.confirmed),
+          },
+          {
+            guard: ({ event: { confirmation } }) => confirmation.status === 'cancelled',
+            target: 'cancelled',
+            actions: act(step.notConfirmed),
+          },
+          { target: 'failed', actions: act(step.notConfirmed) },
+        ],
+      },
+    },
     queued: {
       on: {
+        'execution.confirmed': keepsAnswer,
         'execution.cancel': cancels,
         'execution.revoke': revokes,
         'execution.start': { target: 'running', actions: act(step.start) },
@@ -76,6 +108,7 @@ export const execution = createMachine({
     },
     running: {
       on: {
+        'execution.confirmed': keepsAnswer,
         'execution.cancel': cancels,
         'execution.revoke': revokes,
         'execution.progress': { guard: isCurrent, actions: act(step.progress) },
@@ -101,6 +134,11 @@ export const execution = createMachine({
     // Holds no thread and no place, and its time does not count.
     waiting: {
       on: {
+        'execution.confirmed': {
+          guard: ({ context, event: message }) => step.isAwaited(context, message),
+          target: 'queued',
+          actions: act(step.wakeAnswered),
+        },
         'execution.cancel': cancels,
         'execution.revoke': revokes,
         deadline: {
@@ -112,6 +150,7 @@ export const execution = createMachine({
     },
     retrying: {
       on: {
+        'execution.confirmed': keepsAnswer,
         'execution.cancel': cancels,
         'execution.revoke': revokes,
         'execution.start': { target: 'running', actions: act(step.start) },

@@ -25,6 +25,7 @@ export type ClientId = Id<'client'>;
 export type ExecutionId = Id<'execution'>;
 export type CapabilityId = Id<'capability'>;
 export type ShareId = Id<'share'>;
+export type CoordinationId = Id<'coordination'>;
 export type WebhookId = Id<'webhook'>;
 export type DeliveryId = Id<'delivery'>;
 

@@ -2,8 +2,9 @@ import type { Address } from './address.ts';
 import type { Capability, ClientType } from './capability.ts';
 import type { ArtifactInfo, CommandFacts } from './command.ts';
 import type { Problem } from './error.ts';
-import type { CapabilityId, ClientId, ExecutionId, SessionId, ShareId, WebhookId } from './id.ts';
+import type { CapabilityId, ClientId, CoordinationId, ExecutionId, SessionId, ShareId, WebhookId } from './id.ts';
 import type { Attenuation } from './attenuate.ts';
+import type { Confirmation, Elector, Question, Vote } from './question.ts';
 import type { DeliveryMessage, NewWebhook, WebhookMessage } from './webhook-message.ts';
 import type { Asked, Recorded } from './step.ts';
 
@@ -88,6 +89,36 @@ export type SessionMessage =
       readonly reason: string;
       readonly count: number;
     }
+  | {
+      readonly type: 'session.ask';
+      readonly caller: Caller;
+      readonly coordination_id: CoordinationId;
+      readonly question: Question;
+    }
+  | {
+      readonly type: 'session.vote';
+      readonly caller: Caller;
+      readonly coordination_id: CoordinationId;
+      readonly vote: Vote;
+      readonly comment: string | null;
+    }
+  | {
+      readonly type: 'session.retract';
+      readonly caller: Caller;
+      readonly coordination_id: CoordinationId;
+      /** Who asked, which never changes. */
+      readonly requested_by: Caller;
+    }
+  /** The handler of an execution asks; `details` has no secrets any more. */
+  | {
+      readonly type: 'session.confirm';
+      readonly execution_id: ExecutionId;
+      readonly requester: Caller;
+      readonly coordination_id: CoordinationId;
+      readonly question: Question;
+      readonly details: unknown;
+    }
+  | { readonly type: 'coordination.ended'; readonly coordination_id: CoordinationId }
   | { readonly type: 'client.presence'; readonly client_id: ClientId; readonly attached: boolean }
   | { readonly type: 'client.gone'; readonly client_id: ClientId }
   /** An execution has left the agents' queue, or has come back to it. */
@@ -136,9 +167,13 @@ export type ExecutionMessage =
       readonly timeout_ms: number;
       readonly priority: number;
       readonly reserved: boolean;
+      /** The question that has to be confirmed before it may start. */
+      readonly confirmation?: CoordinationId;
       readonly idempotency_key: string | null;
     }
   | { readonly type: 'execution.start' }
+  /** A question that it waits for has its outcome. */
+  | { readonly type: 'execution.confirmed'; readonly confirmation: Confirmation }
   | {
       readonly type: 'execution.progress';
       readonly start: number;
@@ -186,7 +221,31 @@ export type ExecutionMessage =
   /** These capabilities are revoked: what was accepted under one of them is cancelled. */
   | { readonly type: 'execution.revoke'; readonly capability_ids: readonly string[] };
 
+/** What a question's actor understands. */
+export type CoordinationMessage =
+  | {
+      readonly type: 'coordination.open';
+      readonly session_id: SessionId;
+      readonly coordination_id: CoordinationId;
+      readonly question: Question;
+      readonly details: unknown;
+      readonly requester: Elector;
+      readonly execution_id: ExecutionId | null;
+      readonly electorate: readonly Elector[];
+    }
+  | {
+      readonly type: 'coordination.vote';
+      readonly elector: Elector;
+      readonly vote: Vote;
+      readonly comment: string | null;
+    }
+  /** Who may write now. */
+  | { readonly type: 'coordination.electorate'; readonly electors: readonly Elector[] }
+  /** `by` is null where nobody waits for a reply. */
+  | { readonly type: 'coordination.cancel'; readonly by: Caller | null; readonly reason: string | null };
+
 export type Message =
+  | CoordinationMessage
   | SessionMessage
   | ClientMessage
   | ShareMessage

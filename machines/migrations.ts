@@ -9,11 +9,15 @@ export type StoredContext = Readonly<Record<string, unknown>>;
 
 /**
  * Before version 2: sessions of releases without shares and budgets lack what these need; those with them have it all.
- * Before version 3 there were no webhooks.
+ * Before version 3 there were neither webhooks nor questions.
  */
-export const migrateSession = (version: number, _: string, stored: StoredContext): StoredContext => {
-  const context = version >= 3 ? stored : { webhooks: {}, ...stored };
-  if (version >= 2) return context;
+export const migrateSession = (version: number, _: string, context: StoredContext): StoredContext => ({
+  webhooks: {},
+  coordinations: [],
+  ...(version >= 2 ? context : withShares(context)),
+});
+
+const withShares = (context: StoredContext): StoredContext => {
   const before = { shares: {}, ledger: EMPTY_LEDGER, ...context } as Omit<SessionContext, 'idle_at' | 'lapses_at'>;
   const ends = granted(before).flatMap(({ constraints: { expires_at } }) =>
     expires_at === undefined ? [] : [Date.parse(expires_at)],
@@ -26,8 +30,12 @@ export const migrateClient = (version: number, _: string, context: StoredContext
   version >= 2 ? context : { via_share: null, ...context };
 
 /** Before version 2: each start was an attempt, and all but one that is under way had failed. */
-export const migrateExecution = (version: number, state: string, context: StoredContext): StoredContext => {
-  if (version >= 2) return context;
+export const migrateExecution = (version: number, state: string, context: StoredContext): StoredContext => ({
+  confirmation: null,
+  ...(version >= 2 ? context : withStarts(state, context)),
+});
+
+const withStarts = (state: string, context: StoredContext): StoredContext => {
   const attempts = Number(context['attempts'] ?? 0);
   return {
     charged: [],

@@ -1,11 +1,11 @@
-import type { Capability, ClientType } from './capability.ts';
+import type { Capability, ClientType, Need } from './capability.ts';
 import { EMPTY_LEDGER } from './charge.ts';
 import type { Ledger } from './charge.ts';
 import { UNBOUND } from './convention.ts';
 import type { Convention } from './convention.ts';
 import { rootCapability } from './decision.ts';
 import type { EventType } from './event.ts';
-import type { CapabilityId, ClientId, ExecutionId, SessionId, ShareId, WebhookId } from './id.ts';
+import type { CapabilityId, ClientId, CoordinationId, ExecutionId, SessionId, ShareId, WebhookId } from './id.ts';
 import type { Caller } from './message.ts';
 
 /** What a session knows of each client: enough to decide for it. */
@@ -41,6 +41,12 @@ export interface LiveExecution {
   readonly queued: boolean;
 }
 
+/** A question without its outcome; `execution_id` where an execution waits for it. */
+export interface OpenQuestion {
+  readonly id: CoordinationId;
+  readonly execution_id: ExecutionId | null;
+}
+
 /** Written with every turn, so kept small. Blank only in the state `new`. */
 export interface SessionContext extends Convention {
   readonly session_id: SessionId;
@@ -66,6 +72,8 @@ export interface SessionContext extends Convention {
   readonly lapses_at: number | null;
   /** In order of acceptance. A list, since it changes with every execution and lists are copied far faster than records. */
   readonly executions: readonly LiveExecution[];
+  /** The open questions, in order of asking. */
+  readonly coordinations: readonly OpenQuestion[];
   /** How many were ever accepted, and how many of the live ones are queued. */
   readonly counts: { readonly accepted: number; readonly queued: number };
 }
@@ -74,6 +82,7 @@ export interface SessionContext extends Convention {
 export const SESSION_LIMITS = {
   clients: 100,
   shares: 100,
+  coordinations: 100,
   webhooks: 20,
   queued: 1_000,
   /** With nobody attached and nothing asked for so long it is suspended. */
@@ -81,6 +90,8 @@ export const SESSION_LIMITS = {
   /** How long the end of a session waits for its executions to end. */
   drain_ms: 30_000,
 } as const;
+
+export const WRITE: Need = { operation: 'write', resource: 'operations', name: null };
 
 export const BLANK_SESSION: SessionContext = {
   ...UNBOUND,
@@ -99,6 +110,7 @@ export const BLANK_SESSION: SessionContext = {
   idle_at: null,
   lapses_at: null,
   executions: [],
+  coordinations: [],
   counts: { accepted: 0, queued: 0 },
 };
 

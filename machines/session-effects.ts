@@ -1,10 +1,11 @@
-import { clientAddress, executionAddress, shareAddress } from './address.ts';
+import { clientAddress, coordinationAddress, executionAddress, sessionAddress, shareAddress } from './address.ts';
 import { refusal, send } from './convention.ts';
 import type { Step } from './convention.ts';
 import type { Effect } from './effect.ts';
-import type { ClientId, ExecutionId, ShareId } from './id.ts';
+import type { ClientId, CoordinationId, ExecutionId, ShareId } from './id.ts';
 import type {
   ClientMessage,
+  CoordinationMessage,
   DeadlineMessage,
   ExecutionMessage,
   SessionMessage,
@@ -21,6 +22,9 @@ export type Now = Step<SessionContext>;
 
 type Place = Pick<SessionContext, 'session_id'>;
 
+export const toSession = ({ session_id }: Place, message: SessionMessage): Effect =>
+  send(sessionAddress(session_id), message);
+
 export const toClient = ({ session_id }: Place, id: ClientId, message: ClientMessage, fresh = false): Effect =>
   send(clientAddress(session_id, id), message, fresh);
 
@@ -29,6 +33,13 @@ export const toExecution = ({ session_id }: Place, id: ExecutionId, message: Exe
 
 export const toShare = ({ session_id }: Place, id: ShareId, message: ShareMessage, fresh = false): Effect =>
   send(shareAddress(session_id, id), message, fresh);
+
+export const toCoordination = (
+  { session_id }: Place,
+  id: CoordinationId,
+  message: CoordinationMessage,
+  fresh = false,
+): Effect => send(coordinationAddress(session_id, id), message, fresh);
 
 export const forbid = (reason: string, detail: string): Effect => refusal('security_violation', detail, { reason });
 

@@ -3,9 +3,15 @@ import { charge, release } from './charge.ts';
 import { refusal, reply } from './convention.ts';
 import { decide, rootCapability } from './decision.ts';
 import type { Effect } from './effect.ts';
-import type { CapabilityId, ExecutionId } from './id.ts';
+import type { CommandFacts } from './command.ts';
+import { ID_PREFIXES } from './id.ts';
+import type { CapabilityId, CoordinationId, ExecutionId } from './id.ts';
+import { masked } from './mask.ts';
 import type { Caller } from './message.ts';
-import { SESSION_LIMITS, findCapability, standing, touched } from './session-context.ts';
+import { DEFAULT_QUESTION_TIMEOUT } from './question.ts';
+import type { Question } from './question.ts';
+import { isFull, opening, tooMany } from './session-coordinations.ts';
+import { SESSION_LIMITS, WRITE, findCapability, standing, touched } from './session-context.ts';
 import type { SessionContext } from './session-context.ts';
 import { answered, forbid, toExecution } from './session-effects.ts';
 import type { Now, Of } from './session-effects.ts';
@@ -37,17 +43,48 @@ const meeting = (
   covering: readonly Capability[],
   { unattended, webhook }: Of<'session.execute'>,
 ): readonly Capability[] | Effect => {
-  const startable = covering.filter(({ constraints }) => constraints.require_confirmations === undefined);
-  if (startable.length === 0)
-    return forbid('confirmations', 'the capability needs confirmations, which nobody can give');
   const isCarriedOut = !unattended || webhook !== undefined || hasWebhook(context);
-  const met = startable.filter(({ constraints }) => isCarriedOut || constraints.require_webhook !== true);
+  const met = covering.filter(({ constraints }) => isCarriedOut || constraints.require_webhook !== true);
   return met.length > 0
     ? met
     : refusal('webhook_required', 'wait for the end, name a webhook_url, or register a webhook');
 };
 
-const WRITE: Need = { operation: 'write', resource: 'operations', name: null };
+/** Longer arguments are not in the question, but in the execution that it names. */
+const SHOWN_ARGS = 16 * 1024;
+
+/** What voters are shown of a command that is to start: everything but its secrets. */
+const detailsOf = ({ name, risk, secrets }: CommandFacts, args: unknown): unknown => {
+  const shown = masked(args, secrets);
+  const isShort = (JSON.stringify(shown) ?? '').length <= SHOWN_ARGS;
+  return { command: name, risk, ...(isShort ? { args: shown } : { args_omitted: true }) };
+};
+
+/** One execution asks at most one question before it starts: its id names both. */
+const coordinationOf = (id: ExecutionId): CoordinationId =>
+  `${ID_PREFIXES.coordination}${id.slice(ID_PREFIXES.execution.length)}` as CoordinationId;
+
+/**
+ * What has to be confirmed before the command starts under this capability; null where nothing has to. What the capability
+ * demands can be narrowed by the command and not widened: nobody confirms their own.
+ */
+const questionOf = (
+  { name, confirmations: rules }: CommandFacts,
+  { constraints: { require_confirmations: demanded } }: Capability,
+): Question | null => {
+  if (rules === undefined && demanded === undefined) return null;
+  return {
+    timeout: DEFAULT_QUESTION_TIMEOUT,
+    on_timeout: 'timed_out',
+    veto: false,
+    distinct: 'principal',
+    ...rules,
+    required_confirmations: Math.max(rules?.required_confirmations ?? 0, demanded ?? 0),
+    requester_may_vote: demanded === undefined && rules?.requester_may_vote === true,
+    operation: name,
+    description: `May ${name} be run?`,
+  };
+};
 
 /** The decision of the contract's section 6, steps 4 and 6 to 9, and the bound of the queue; the execution answers. */
 export const execute = (context: SessionContext, message: Of<'session.execute'>): Now => {
@@ -78,6 +115,20 @@ export const execute = (context: SessionContext, message: Of<'session.execute'>)
   if (!charged.ok) return answer({ type: 'reply', answer: charged });
 
   const capability_id = charged.capability.id as CapabilityId;
+  const question = questionOf(command, charged.capability);
+  if (question !== null && isFull(context)) return answer(tooMany());
+  const confirmation = coordinationOf(execution_id);
+  const asked =
+    question === null
+      ? null
+      : opening(context, at, {
+          coordination_id: confirmation,
+          question,
+          details: detailsOf(command, args),
+          requester: caller,
+          execution_id,
+        });
+  const isReserved = reserved && asked === null;
   const records: readonly Effect[] = command.audit
     ? [{ type: 'audit', audit: 'command_accepted', data: { execution_id, command: name, risk, capability_id } }]
     : [];
@@ -93,8 +144,9 @@ export const execute = (context: SessionContext, message: Of<'session.execute'>)
         ];
   return {
     change: touched(context, at, {
-      executions: [...executions, { id: execution_id, by: caller.client_id, queued: !reserved }],
-      counts: { accepted: counts.accepted + 1, queued: counts.queued + (reserved ? 0 : 1) },
+      executions: [...executions, { id: execution_id, by: caller.client_id, queued: !isReserved && asked === null }],
+      counts: { accepted: counts.accepted + 1, queued: counts.queued + (isReserved || asked !== null ? 0 : 1) },
+      ...(asked === null ? {} : { coordinations: asked.coordinations }),
       ledger: charged.ledger,
       webhooks: added.webhooks,
     }),
@@ -114,13 +166,15 @@ export const execute = (context: SessionContext, message: Of<'session.execute'>)
           caller,
           timeout_ms,
           priority,
-          reserved,
+          reserved: isReserved,
+          ...(asked === null ? {} : { confirmation }),
           capability_id,
           charged: charged.charged,
           idempotency_key: idempotency?.key ?? null,
         },
         true,
       ),
+      ...(asked === null ? [] : [asked.effect]),
     ],
   };
 };

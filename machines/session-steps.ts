@@ -4,6 +4,7 @@ import type { Effect } from './effect.ts';
 import type { ClientId, ShareId } from './id.ts';
 import type { Caller } from './message.ts';
 import { lapse } from './session-authority.ts';
+import { cancelAll } from './session-coordinations.ts';
 import { SESSION_LIMITS, expiry, touched, unattended } from './session-context.ts';
 import type { SessionContext } from './session-context.ts';
 import { forbid, toClient, toExecution, toShare } from './session-effects.ts';
@@ -48,13 +49,20 @@ export const open = (blank: SessionContext, message: Of<'session.open'>): Now =>
 /** From here on nothing new is accepted; what runs is cancelled and given a time to end. */
 const drain = (context: SessionContext, at: number, ending: 'closed' | 'expired'): Required<Now> => ({
   change: { ending, deadline: at + SESSION_LIMITS.drain_ms },
-  effects: context.executions.map(({ id }) => toExecution(context, id, { type: 'execution.cancel', by: null })),
+  effects: [
+    ...context.executions.map(({ id }) => toExecution(context, id, { type: 'execution.cancel', by: null })),
+    ...cancelAll(context),
+  ],
 });
 
+/** Nothing is left whose end anybody waits for. */
+export const isDrained = ({ executions, coordinations }: SessionContext): boolean =>
+  executions.length === 0 && coordinations.length === 0;
+
 export const close = (context: SessionContext, { at }: Of<'session.close'>): Now => {
-  const { session_id, executions } = context;
+  const { session_id } = context;
   const { change, effects } = drain(context, at, 'closed');
-  const status = executions.length === 0 ? 'closed' : 'draining';
+  const status = isDrained(context) ? 'closed' : 'draining';
   return { change: { ...change, last_active_at: at }, effects: [reply({ session_id, status }), ...effects] };
 };
 
@@ -94,6 +102,7 @@ export const finish = (context: SessionContext, { at }: Incoming): Now => ({
     shares: {},
     ledger: EMPTY_LEDGER,
     executions: [],
+    coordinations: [],
     counts: { ...context.counts, queued: 0 },
   },
   effects: [fact(context, context.ending ?? 'closed', { executions: context.counts.accepted }), ...cutAll(context)],

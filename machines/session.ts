@@ -6,6 +6,7 @@ import { BLANK_SESSION, expiry, standing } from './session-context.ts';
 import type { SessionContext } from './session-context.ts';
 import * as authority from './session-authority.ts';
 import type { Incoming, Of } from './session-effects.ts';
+import * as coordinations from './session-coordinations.ts';
 import * as executions from './session-executions.ts';
 import * as members from './session-members.ts';
 import * as step from './session-steps.ts';
@@ -37,7 +38,7 @@ const outsider = {
 /** The time of some capabilities is over. */
 const lapses = {
   guard: ({ context, event: { at } }: Args<Of<'deadline'>>) => isDue(context, at) && step.isLapsing(context, at),
-  actions: act<SessionContext, Of<'deadline'>, Incoming>(authority.lapse),
+  actions: act<SessionContext, Of<'deadline'>, Incoming>(coordinations.telling(authority.lapse)),
 } as const;
 
 const expires = {
@@ -52,9 +53,12 @@ const wakes = [
   { target: 'active', actions: [resume, raise<SessionContext, Asked, Incoming, undefined>(({ event }) => event)] },
 ] as const;
 const presence = act<SessionContext, Of<'client.presence'>, Incoming>(members.presence);
-const gone = act<SessionContext, Of<'client.gone'>, Incoming>(members.gone);
+const gone = act<SessionContext, Of<'client.gone'>, Incoming>(coordinations.telling(members.gone));
 const violated = { actions: act<SessionContext, Of<'session.violated'>, Incoming>(authority.violated) } as const;
-const leave = [outsider, { actions: act<SessionContext, Of<'session.leave'>, Incoming>(members.leave) }] as const;
+const leave = [
+  outsider,
+  { actions: act<SessionContext, Of<'session.leave'>, Incoming>(coordinations.telling(members.leave)) },
+] as const;
 
 /**
  * A session (contract, section 5): `active ⇄ suspended → draining → closed | expired`. The single writer of who is in
@@ -68,6 +72,8 @@ export const session = createMachine({
     'session.*': { actions: act(step.refuse) },
     'execution.changed': { actions: act(executions.changed) },
     'execution.ended': { actions: act(executions.ended) },
+    'coordination.ended': { actions: act(coordinations.ended) },
+    'session.confirm': { actions: act(coordinations.confirm) },
     'webhook.gone': { actions: act(webhookGone) },
   },
   states: {
@@ -78,14 +84,17 @@ export const session = createMachine({
     },
     active: {
       on: {
-        'session.register': [outsider, { actions: act(members.register) }],
+        'session.register': [outsider, { actions: act(coordinations.telling(members.register)) }],
         'session.leave': leave,
         'session.execute': [outsider, { actions: act(executions.execute) }],
         'session.cancel': [outsider, { actions: act(executions.cancel) }],
         'session.share': [outsider, { actions: act(authority.share) }],
-        'session.unshare': [outsider, { actions: act(authority.unshare) }],
-        'session.join': { actions: act(members.join) },
-        'session.revoke': [outsider, { actions: act(authority.revokeCapability) }],
+        'session.unshare': [outsider, { actions: act(coordinations.telling(authority.unshare)) }],
+        'session.join': { actions: act(coordinations.telling(members.join)) },
+        'session.revoke': [outsider, { actions: act(coordinations.telling(authority.revokeCapability)) }],
+        'session.ask': [outsider, { actions: act(coordinations.ask) }],
+        'session.vote': [outsider, { actions: act(coordinations.vote) }],
+        'session.retract': [outsider, { actions: act(coordinations.retract) }],
         'session.webhook': [outsider, { actions: act(createWebhook) }],
         'session.violated': violated,
         'session.close': [
@@ -100,7 +109,7 @@ export const session = createMachine({
           {
             guard: ({ context, event: { at } }) => isDue(context, at) && at >= (context.idle_at ?? 0),
             target: 'suspended',
-            actions: act(step.suspend),
+            actions: act(coordinations.telling(step.suspend)),
           },
           lapses,
         ],
@@ -124,18 +133,21 @@ export const session = createMachine({
           { actions: act(members.join) },
         ],
         'session.revoke': wakes,
+        'session.ask': wakes,
+        'session.vote': wakes,
+        'session.retract': wakes,
         'session.webhook': wakes,
         'session.violated': violated,
         'session.close': wakes,
         'client.presence': { guard: isArrival, target: 'active', actions: [resume, presence] },
-        'client.gone': { actions: act(members.forget) },
+        'client.gone': { actions: act(coordinations.telling(members.forget)) },
         deadline: [expires, lapses],
       },
     },
     draining: {
       always: [
-        { guard: ({ context }) => context.executions.length === 0 && context.ending === 'expired', target: 'expired' },
-        { guard: ({ context }) => context.executions.length === 0, target: 'closed' },
+        { guard: ({ context }) => step.isDrained(context) && context.ending === 'expired', target: 'expired' },
+        { guard: ({ context }) => step.isDrained(context), target: 'closed' },
       ],
       on: {
         'session.leave': leave,

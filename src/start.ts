@@ -7,7 +7,7 @@ import { removeArtifacts } from '../actors/artifacts.ts';
 import { stopwatch } from '../actors/clock.ts';
 import { StoreFailedError } from '../actors/journal.ts';
 import { createRetention } from '../actors/retention.ts';
-import { createRing } from '../actors/ring.ts';
+import { createRing, type Ring } from '../actors/ring.ts';
 import { createEmbeddedBroker } from '../brokers/embedded.ts';
 import type { Command } from '../machines/command.ts';
 import { masked } from '../machines/mask.ts';
@@ -19,6 +19,7 @@ import { createAddressCheck } from './gateway/address-check.ts';
 import { createAudit } from './gateway/audit.ts';
 import { credentialsFile, ensureOperator } from './gateway/credentials.ts';
 import { createGateway, type BoundAddress } from './gateway/gateway.ts';
+import { historyOf } from './gateway/history.ts';
 import { createLog, type Log } from './gateway/log.ts';
 import { createMqttAccess } from './gateway/mqtt-access.ts';
 import { createObserver, observeQueues } from './gateway/runtime-metrics.ts';
@@ -106,6 +107,7 @@ export const startServer = async (options: ServerOptions = {}): Promise<Server> 
   const webhooks = { box: openBox(directory), check: createAddressCheck(config.webhooks) };
   const webhookMetrics = createWebhookMetrics(register);
   let agents: AgentPool | null = null as AgentPool | null;
+  const made = Promise.withResolvers<Pick<Ring, 'reads' | 'now'>>();
   const ring = await createRing({
     bus,
     directory,
@@ -119,6 +121,8 @@ export const startServer = async (options: ServerOptions = {}): Promise<Server> 
         roots: config.roots,
         dataDirectory: directory,
         report,
+        // What the last process left running may begin before the ring is made.
+        history: async (session) => historyOf({ ...(await made.promise), retentionMs: config.retentionMs }, session),
         onLog: logged(log, commands),
       });
       // A module that does not load is told of below, once there is something to close.
@@ -139,6 +143,7 @@ export const startServer = async (options: ServerOptions = {}): Promise<Server> 
     if (error instanceof StoreFailedError) blame('--data')(error);
     throw error;
   });
+  made.resolve(ring);
   started.defer(() => ring.close(graceMs));
   await agents?.ready;
   observeQueues(register, ring.agents);

@@ -12,6 +12,7 @@ const text = (value: unknown): string => (typeof value === 'string' ? value : JS
 /** What an event is about, in the types that name it; it stands first and bare. */
 const subjectOf = (type: Event['type']): string => {
   if (type.startsWith('share_')) return 'share_id';
+  if (type.startsWith('coordination_')) return 'coordination_id';
   if (type === 'webhook_dead') return 'webhook_id';
   return type === 'capability_revoked' ? 'capability_id' : 'execution_id';
 };
@@ -39,6 +40,7 @@ const shortData = ({ type, data, metadata }: Event): string => {
     return [...about, `${Math.round(Number(data['progress']))} %`, ...message].join(' ');
   }
   if (type === 'execution_output') return [...about, `${text(data['stream'])}:`, text(data['chunk'])].join(' ');
+  if (type === 'coordination_request') return [...about, text(data['operation']), text(data['description'])].join(' ');
   const problem = (data['error'] ?? data['problem']) as
     | { readonly title?: string; readonly detail?: string }
     | null

@@ -1,8 +1,10 @@
 #!/usr/bin/env node
-import { Command, CommanderError } from 'commander';
+import { Command, CommanderError, Option } from 'commander';
+import { EXPORT_FORMATS } from '../operations/export-formats.ts';
 import { addAuthority } from './authority.ts';
 import { EXIT, failureOf } from './errors.ts';
-import { collect, seconds, wholeNumber } from './option-values.ts';
+import type { ExportFlags } from './export.ts';
+import { collect, commaSeparated, seconds, wholeNumber } from './option-values.ts';
 import { dataOf, DEFAULT_URL, readSettings, type GlobalOptions, type Settings } from './settings.ts';
 
 const HELP = `
@@ -71,6 +73,7 @@ program
   .argument('<session>')
   .option('--after <seq>', 'only those after this one', wholeNumber)
   .option('--until-closed', 'end when the session does')
+  .option('--no-prompt', 'do not ask what the session asks')
   .option('--json', 'print each as JSON')
   .action(
     online(async (settings, session: string, flags: Record<string, never>) => {
@@ -92,6 +95,23 @@ program
   );
 
 program
+  .command('export')
+  .description('write the events of a session to a file')
+  .argument('<session>')
+  .addOption(new Option('--format <format>', 'how').choices(EXPORT_FORMATS).default('json'))
+  .option('--output <file>', 'where to; "-" is standard output (<session>.<format>)')
+  .option('--types <list>', 'only events of these types, separated by commas', commaSeparated)
+  .option('--after <seq>', 'only those after this one', wholeNumber)
+  .option('--until <seq>', 'only those up to this one', wholeNumber)
+  .option('--json', 'print what was written as JSON')
+  .action(
+    online(async (settings, session: string, flags: ExportFlags) => {
+      const { exportSession } = await import('./export.ts');
+      return exportSession(settings, session, flags);
+    }),
+  );
+
+program
   .command('cancel')
   .description('cancel an execution')
   .argument('<execution>')
@@ -101,6 +121,20 @@ program
       return cancel(settings, execution);
     }),
   );
+
+for (const said of ['confirm', 'reject'] as const)
+  program
+    .command(said)
+    .description(`${said} what a session asks`)
+    .argument('<coordination>', 'the id of the question (crd_…)')
+    .option('--comment <text>', 'shown with the vote')
+    .option('--json', 'print the question as JSON')
+    .action(
+      online(async (settings, coordination: string, flags: Record<string, never>) => {
+        const { vote } = await import('./vote.ts');
+        return vote(settings, said, coordination, flags);
+      }),
+    );
 
 program
   .command('backup')

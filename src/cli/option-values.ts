@@ -24,6 +24,9 @@ export const duration = (text: string): number => {
 /** Every use of an option, in order. */
 export const collect = (text: string, before: readonly string[] = []): readonly string[] => [...before, text];
 
+/** Words separated by commas. */
+export const commaSeparated = (text: string): readonly string[] => text.split(',').map((word) => word.trim());
+
 /** Words of a closed list, separated by commas. */
 export const someOf =
   <Word extends string>(words: readonly Word[]) =>

@@ -5,8 +5,10 @@ import type { Registration } from '../operations/clients.ts';
 import type { Execution } from '../operations/executions.ts';
 import { MAX_WAIT } from '../operations/executions.ts';
 import type { InputOf } from '../operations/table.ts';
+import { pause } from './backoff.ts';
 import { createHttpClient, type HttpClient, type HttpClientOptions } from './http.ts';
 import type { FollowOptions } from './follow.ts';
+import { handleEvents, type EventHandlers } from './handle.ts';
 import { resultOf } from './result.ts';
 import { createSessionView, viewOf, type SessionView } from './session-view.ts';
 
@@ -33,6 +35,8 @@ type ExecuteOptions = Omit<InputOf<'commands.execute'>, 'session_id' | 'command'
 export interface RunOptions extends ExecuteOptions {
   /** Ends the waiting, not the execution. */
   readonly signal?: AbortSignal;
+  /** Hears of its progress meanwhile: 0 to 100, never falling. */
+  readonly onProgress?: (progress: number, message: string | null) => void;
 }
 
 /** One client of one session. */
@@ -60,6 +64,8 @@ export interface SessionClient {
   run(command: string, args?: Record<string, unknown>, options?: RunOptions): Promise<unknown>;
   /** The session's events after a `seq`: replayed, then as they happen. */
   follow(options?: FollowOptions): AsyncGenerator<Event, void, undefined>;
+  /** Hands the session's events to their handlers by type, in order, until they end. */
+  on(handlers: EventHandlers, options?: FollowOptions): Promise<void>;
   /** The events of one execution, up to the one that ends it. */
   followExecution(executionId: string, options?: FollowOptions): AsyncGenerator<Event, void, undefined>;
   /** A live view of the session; it goes on until the signal is aborted, the session ends, or `onError` is called. */
@@ -77,6 +83,25 @@ export interface JoinedClient extends SessionClient {
 const ENDED: ReadonlySet<string> = new Set(['completed', 'failed', 'cancelled', 'timed_out']);
 /** Seconds of one long-poll. */
 const POLL = Math.min(30, MAX_WAIT);
+
+/** Seconds for which a call waits whose progress is wanted: nobody knows its execution before it is answered. */
+const START_WAIT = 0.1;
+/** How long the last events of an execution may take that has ended. */
+const LAST_NEWS_MS = 5_000;
+
+/** Ends with the events, whatever becomes of them: the result is asked for beside them. */
+const tellProgress = async (
+  events: AsyncIterable<Event>,
+  onProgress: NonNullable<RunOptions['onProgress']>,
+): Promise<void> => {
+  try {
+    for await (const { type, data } of events)
+      if (type === 'execution_progress')
+        onProgress(Number(data['progress']), typeof data['message'] === 'string' ? data['message'] : null);
+  } catch {
+    // Progress is for the eyes: what matters of a lost connection, the result says.
+  }
+};
 
 /** The client that a registration names. */
 export const createSessionClient = (
@@ -100,7 +125,7 @@ export const createSessionClient = (
   const follow: SessionClient['follow'] = (how) => http.follow({ ...how, session_id });
   const result: SessionClient['result'] = async (id, signal) => resultOf(http, await ended(id, signal));
 
-  return {
+  const session: SessionClient = {
     session_id,
     client_id,
     client_token,
@@ -108,13 +133,28 @@ export const createSessionClient = (
     execute,
     ended,
     result,
-    run: async (command, args = {}, { signal, ...more } = {}) => {
+    run: async (command, args = {}, { signal, onProgress, ...more } = {}) => {
       // Waited for from the start: who may not run unattended without a webhook may run so.
-      const input = { ...more, session_id, command, args, wait: POLL };
+      const input = { ...more, session_id, command, args, wait: onProgress === undefined ? POLL : START_WAIT };
       const started = await http.commands.execute(input, signal === undefined ? {} : { signal });
-      return result((started as { execution_id: string }).execution_id, signal);
+      const { execution_id, status } = started as { execution_id: string; status: string };
+      if (onProgress === undefined || ENDED.has(status)) return result(execution_id, signal);
+      const watching = new AbortController();
+      const stop = (): void => watching.abort();
+      signal?.addEventListener('abort', stop, { once: true });
+      const watch = tellProgress(session.followExecution(execution_id, { signal: watching.signal }), onProgress);
+      try {
+        return await result(execution_id, signal);
+      } finally {
+        // What was said before the end is told before the end.
+        if (signal?.aborted !== true) await Promise.race([watch, pause(LAST_NEWS_MS, watching.signal)]);
+        stop();
+        signal?.removeEventListener('abort', stop);
+        await watch;
+      }
     },
     follow,
+    on: (handlers, how) => handleEvents(follow(how), handlers),
     followExecution: async function* (execution_id, how) {
       for await (const event of follow(how)) {
         if (event.data['execution_id'] !== execution_id) continue;
@@ -135,6 +175,7 @@ export const createSessionClient = (
       await http.clients.leave({ session_id, client_id });
     },
   };
+  return session;
 };
 
 /**

@@ -26,6 +26,17 @@ export interface ViewedExecution {
   readonly error: Problem | null;
 }
 
+export interface ViewedCoordination {
+  readonly coordination_id: string;
+  readonly operation: string;
+  readonly description: string;
+  readonly requested_by: string;
+  readonly required_confirmations: number;
+  readonly confirmations: number;
+  readonly rejections: number;
+  readonly expires_at: string;
+}
+
 export interface ViewedSession {
   /** The last event that is in here; 0 for none. */
   readonly seq: number;
@@ -35,14 +46,17 @@ export interface ViewedSession {
   readonly clients: Readonly<Record<string, ViewedClient>>;
   /** All that have not ended, and the last that have, oldest first. */
   readonly executions: Readonly<Record<string, ViewedExecution>>;
+  /** The open questions. */
+  readonly coordinations: Readonly<Record<string, ViewedCoordination>>;
 }
 
 /** Ended executions that stay in the view. */
 const KEPT = 50;
 
-const EMPTY: ViewedSession = { seq: 0, status: 'active', owner: null, clients: {}, executions: {} };
+const EMPTY: ViewedSession = { seq: 0, status: 'active', owner: null, clients: {}, executions: {}, coordinations: {} };
 
 const STATUS_BY_EVENT: Readonly<Record<string, ExecutionStatus>> = {
+  execution_queued: 'queued',
   execution_started: 'running',
   execution_waiting: 'waiting',
   execution_retrying: 'retrying',
@@ -114,6 +128,31 @@ const applyToExecutions = (
   return isTerminalEvent(type) ? prune(all) : all;
 };
 
+const applyToCoordinations = (
+  coordinations: ViewedSession['coordinations'],
+  { type, data }: Event,
+): ViewedSession['coordinations'] => {
+  const id = String(data['coordination_id']);
+  const { [id]: known, ...others } = coordinations;
+  if (type === 'coordination_request') {
+    const asked: ViewedCoordination = {
+      coordination_id: id,
+      operation: text(data['operation']) ?? '',
+      description: text(data['description']) ?? '',
+      requested_by: text((data['requested_by'] as { principal?: unknown } | undefined)?.principal) ?? '',
+      required_confirmations: Number(data['required_confirmations']),
+      confirmations: 0,
+      rejections: 0,
+      expires_at: text(data['expires_at']) ?? '',
+    };
+    return { ...others, [id]: asked };
+  }
+  if (type !== 'coordination_vote') return others;
+  if (known === undefined) return coordinations;
+  const [confirmations, rejections] = [Number(data['confirmations']), Number(data['rejections'])];
+  return { ...coordinations, [id]: { ...known, confirmations, rejections } };
+};
+
 /** The session after one more event. An event that is in already changes nothing. */
 export const applyEvent = (session: ViewedSession, event: Event): ViewedSession => {
   if (event.seq <= session.seq) return session;
@@ -127,12 +166,19 @@ export const applyEvent = (session: ViewedSession, event: Event): ViewedSession 
       return { ...next, status: 'suspended' };
     case 'session_closed':
     case 'session_expired':
-      return { ...next, status: event.type === 'session_closed' ? 'closed' : 'expired', clients: {} };
+      return {
+        ...next,
+        status: event.type === 'session_closed' ? 'closed' : 'expired',
+        clients: {},
+        coordinations: {},
+      };
     case 'client_joined':
     case 'client_detached':
     case 'client_left':
       return { ...next, clients: applyToClients(session.clients, event) };
     default:
+      if (event.type.startsWith('coordination_'))
+        return { ...next, coordinations: applyToCoordinations(session.coordinations, event) };
       return event.type.startsWith('execution_') && event.type !== 'execution_output'
         ? { ...next, executions: applyToExecutions(session.executions, event) }
         : next;
@@ -140,7 +186,7 @@ export const applyEvent = (session: ViewedSession, event: Event): ViewedSession 
 };
 
 /** What `sessions.get` answers, as a view: the events after its `seq` go on from there. */
-export const viewOf = ({ seq, status, owner, clients, executions }: SessionState): ViewedSession => ({
+export const viewOf = ({ seq, status, owner, clients, executions, coordinations }: SessionState): ViewedSession => ({
   seq,
   status,
   owner,
@@ -149,6 +195,14 @@ export const viewOf = ({ seq, status, owner, clients, executions }: SessionState
       client_id,
       { client_id, type, name, principal, status: standing },
     ]),
+  ),
+  coordinations: Object.fromEntries(
+    coordinations.map(({ requested_by, confirmations, rejections, ...question }) => {
+      const { coordination_id, operation, description, required_confirmations, expires_at } = question;
+      const counts = { confirmations: confirmations.length, rejections: rejections.length };
+      const shown = { operation, description, required_confirmations, expires_at, ...counts };
+      return [coordination_id, { coordination_id, requested_by: requested_by.principal, ...shown }];
+    }),
   ),
   executions: Object.fromEntries(
     executions.map(({ execution_id, command, status: standing, progress, attempts, error }) => [

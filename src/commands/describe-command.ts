@@ -15,6 +15,7 @@ export const describeCommand = ({ facts, summary, args, result }: Command): Comm
     risk,
     mode,
     timeout,
+    confirmations: facts.confirmations?.required_confirmations ?? 0,
     args_schema: schemaOf(args, 'input'),
     result_schema: schemaOf(result, 'output'),
   };

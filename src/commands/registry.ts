@@ -16,7 +16,7 @@ export class CommandModuleError extends Error {
 const beside = (name: string): string =>
   new URL(`./${name}${import.meta.url.endsWith('.ts') ? '.ts' : '.js'}`, import.meta.url).href;
 
-const BUILT_IN = ['analyze'] as const;
+const BUILT_IN = ['analyze', 'export'] as const;
 const HELP = 'help';
 
 /** The parameter of the URL of `help` that names a module; as often as there are others. */

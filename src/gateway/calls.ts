@@ -8,6 +8,7 @@ import { auditHandlers } from './audit-handlers.ts';
 import { capabilityHandlers } from './capability-handlers.ts';
 import { clientHandlers } from './client-handlers.ts';
 import { commandHandlers } from './command-handlers.ts';
+import { coordinationHandlers, isRequester } from './coordination-handlers.ts';
 import type { GatewayContext } from './context.ts';
 import { eventHandlers } from './event-handlers.ts';
 import { executionHandlers } from './execution-handlers.ts';
@@ -51,6 +52,7 @@ export const createCalls = (context: GatewayContext, onError: (error: unknown, o
     ...eventHandlers(context),
     ...keyHandlers(context),
     ...shareHandlers(context),
+    ...coordinationHandlers(context),
     ...joinHandler(context),
     ...capabilityHandlers(context),
     ...auditHandlers(context),
@@ -59,11 +61,13 @@ export const createCalls = (context: GatewayContext, onError: (error: unknown, o
 
   /** What the call is about besides a session, by the id that its input names. */
   const subjectOf = async (sight: Operation['sight'], input: Record<string, unknown>): Promise<StoredActor | null> => {
-    const { execution_id, share_id, capability_id, webhook_id, delivery_id } = input;
+    const { execution_id, share_id, capability_id, coordination_id, webhook_id, delivery_id } = input;
     if (sight === 'execution') return isId('execution', execution_id) ? facts.execution(execution_id) : null;
     if (sight === 'share') return isId('share', share_id) ? system.reads.find('share', share_id) : null;
     if (sight === 'webhook') return isId('webhook', webhook_id) ? system.reads.find('webhook', webhook_id) : null;
     if (sight === 'delivery') return isId('delivery', delivery_id) ? system.reads.find('delivery', delivery_id) : null;
+    if (sight === 'coordination')
+      return isId('coordination', coordination_id) ? system.reads.find('coordination', coordination_id) : null;
     return isId('capability', capability_id) ? system.reads.alias(capability_id) : null;
   };
 
@@ -119,6 +123,8 @@ export const createCalls = (context: GatewayContext, onError: (error: unknown, o
           : problem('security_violation', 'no capability held may be shared', { reason: 'may_share' });
       case 'owner_or_issuer':
         return authority.isOwner || isIssuer(call, call.subject) ? null : notOwner();
+      case 'owner_or_requester':
+        return authority.isOwner || isRequester(call, call.subject) ? null : notOwner();
       case 'write_or_starter': {
         const { started_by } = call.subject.context as unknown as ExecutionContext;
         return authority.isOwner || started_by.client_id === authority.caller.client_id ? null : uncovered(WRITE);

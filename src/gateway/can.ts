@@ -54,6 +54,8 @@ export const canView = (
       case 'owner_or_sharer':
       case 'owner_or_issuer':
         return authority.isOwner || mayShare(identity, at);
+      case 'owner_or_requester':
+        return authority.isOwner || covers(WRITE);
       case 'write_or_starter':
         return authority.isOwner || covers(WRITE) || runnable.length > 0;
       case 'command':

@@ -20,6 +20,9 @@ import { endedView, endedViewOf, pendingView } from './views.ts';
 /** Seconds for which a call of a sync command waits unless it says otherwise (contract, section 2). */
 const SYNC_WAIT = 30;
 
+/** The command that `exports.create` stands for. */
+const EXPORT = 'export';
+
 /** Levels of arrays and objects in the arguments of a command. */
 const MAX_DEPTH = 64;
 
@@ -53,7 +56,9 @@ const useOf = (
   };
 };
 
-export const commandHandlers = (context: GatewayContext): Pick<Handlers, 'commands.list' | 'commands.execute'> => {
+export const commandHandlers = (
+  context: GatewayContext,
+): Pick<Handlers, 'commands.list' | 'commands.execute' | 'exports.create'> => {
   const { system, waits, facts, commands, limits, principalLimits, audit } = context;
   const descriptions = new Map([...commands].map(([name, command]) => [name, describeCommand(command)] as const));
 
@@ -90,10 +95,14 @@ export const commandHandlers = (context: GatewayContext): Pick<Handlers, 'comman
     const timeout = input.timeout ?? command.facts.timeout;
     if (input.dry_run) {
       const { name, mode, risk, secrets } = command.facts;
-      const capability_id = covered.capability.id;
+      const { id: capability_id, constraints } = covered.capability;
+      const confirmations = Math.max(
+        command.facts.confirmations?.required_confirmations ?? 0,
+        constraints.require_confirmations ?? 0,
+      );
       // A schema may give a marked field another name: then what was given is shown, in which it has its own.
-      const shown = masked(secrets === undefined ? checked.data : input.args, secrets);
-      return answer({ dry_run: true, command: name, args: shown, mode, risk, timeout, capability_id });
+      const visible = masked(secrets === undefined ? checked.data : input.args, secrets);
+      return answer({ dry_run: true, command: name, args: visible, mode, risk, timeout, capability_id, confirmations });
     }
     if (system.agents.depth().queued >= limits.queuedExecutions)
       return refuse(problem('overloaded', `${limits.queuedExecutions} executions are queued`, { retry_after: 5 }));
@@ -136,6 +145,9 @@ export const commandHandlers = (context: GatewayContext): Pick<Handlers, 'comman
       }),
     );
     const acceptedId = accepted.ok ? (accepted.body['execution_id'] as ExecutionId) : null;
+    const question = accepted.ok ? accepted.body['coordination_id'] : undefined;
+    // What has to be confirmed first has no place meanwhile.
+    if (question !== undefined) system.agents.release(execution_id);
     if (acceptedId === execution_id) consumed.accepted();
     else {
       consumed.refund();
@@ -143,10 +155,10 @@ export const commandHandlers = (context: GatewayContext): Pick<Handlers, 'comman
       waiter?.cancel();
       return accepted.ok ? answerKnown(acceptedId as ExecutionId, wait, call) : accepted;
     }
-    if (waiter === null) return answer({ ...pendingView(execution_id), ...along.shown });
+    if (waiter === null) return answer({ ...pendingView(execution_id, question), ...along.shown });
     // It is accepted whatever comes now, so where there is no place to wait it goes on as an async one.
     const waited = await waitFor(context, call, waiter, wait);
-    const view = waited.ok && waited.json !== null ? endedView(waited.json) : pendingView(execution_id);
+    const view = waited.ok && waited.json !== null ? endedView(waited.json) : pendingView(execution_id, question);
     return answer({ ...view, ...along.shown });
   };
 
@@ -165,6 +177,15 @@ export const commandHandlers = (context: GatewayContext): Pick<Handlers, 'comman
     );
   };
 
+  const executeNamed: Handlers['commands.execute'] = async (input, call) => {
+    const command = commands.get(input.command);
+    if (command === undefined) return refuse(problem('unknown_command', 'there is no such command'));
+    const result = await execute(command, input, call);
+    // What was accepted is recorded with the acceptance.
+    if (!result.ok && command.facts.audit && !input.dry_run) recordRefusal(command.facts, result.problem, call);
+    return result;
+  };
+
   return {
     'commands.list': async (_, { identity, authority }) => {
       const at = system.now();
@@ -174,13 +195,14 @@ export const commandHandlers = (context: GatewayContext): Pick<Handlers, 'comman
       return answer({ items: allowed.map(({ facts: { name } }) => descriptions.get(name)), next: null });
     },
 
-    'commands.execute': async (input, call) => {
-      const command = commands.get(input.command);
-      if (command === undefined) return refuse(problem('unknown_command', 'there is no such command'));
-      const result = await execute(command, input, call);
-      // What was accepted is recorded with the acceptance.
-      if (!result.ok && command.facts.audit && !input.dry_run) recordRefusal(command.facts, result.problem, call);
-      return result;
+    'commands.execute': executeNamed,
+
+    'exports.create': ({ format, types, after, until, ...input }, call) => {
+      // Absent stays absent: the arguments are what an idempotency key stands for.
+      const args = Object.fromEntries(
+        Object.entries({ format, types, after, until }).filter(([, value]) => value !== undefined),
+      );
+      return executeNamed({ ...input, command: EXPORT, args }, call);
     },
   };
 };

@@ -7,7 +7,7 @@ import type { Calls } from './calls.ts';
 import type { GatewayContext } from './context.ts';
 import { cursorExpired } from './event-handlers.ts';
 import { followEvents } from './event-stream.ts';
-import { sendProblem } from './http-answer.ts';
+import { sendProblem } from './http-problem.ts';
 import { tooManyStreams } from './long-poll.ts';
 import type { Streams } from './streams.ts';
 

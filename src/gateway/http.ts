@@ -15,8 +15,9 @@ import type { CallSource } from './call.ts';
 import type { Calls } from './calls.ts';
 import type { GatewayContext } from './context.ts';
 import { tooManyFailedLogins, type FailedLogins } from './failed-logins.ts';
-import { sendProblem, sendResult } from './http-answer.ts';
+import { sendResult } from './http-answer.ts';
 import { problemOfFastify, refuseSocket } from './http-errors.ts';
+import { sendProblem } from './http-problem.ts';
 import { createEventSource, wantsEventStream } from './http-stream.ts';
 import { addServiceRoutes, type ServiceRoutesOptions } from './http-service.ts';
 import type { Log } from './log.ts';
@@ -98,7 +99,15 @@ export const createHttp = async (options: HttpOptions): Promise<FastifyInstance>
   await app.register(cors, {
     origin: origins.length === 0 ? false : [...origins],
     methods: [...METHODS],
-    exposedHeaders: ['location', 'retry-after', 'ratelimit', 'ratelimit-policy', 'preference-applied', 'etag'],
+    exposedHeaders: [
+      'location',
+      'retry-after',
+      'ratelimit',
+      'ratelimit-policy',
+      'preference-applied',
+      'etag',
+      'content-range',
+    ],
     maxAge: 600,
   });
   app.decorateRequest('identity', null);
@@ -197,7 +206,7 @@ export const createHttp = async (options: HttpOptions): Promise<FastifyInstance>
     // A token in the input is a login as well: guessing it is counted like any other.
     if (operation.right === 'share_token' && !result.ok && result.problem.status === 401) countFailedLogin(request);
     if (result.ok && 'file' in result) endWithRight(source, reply);
-    return sendResult(request, reply, operation, result);
+    return sendResult(request, reply, operation, result, limits.stalledMs);
   };
 
   const methodsByPath = new Map<string, Set<string>>();

@@ -1,11 +1,18 @@
 import type { StoredActor } from '../../actors/reads.ts';
-import { addressKey, clientAddress, executionAddress, sessionAddress } from '../../machines/address.ts';
+import {
+  addressKey,
+  clientAddress,
+  coordinationAddress,
+  executionAddress,
+  sessionAddress,
+} from '../../machines/address.ts';
 import type { SessionId } from '../../machines/id.ts';
 import type { SessionContext } from '../../machines/session-context.ts';
 import { newClientOf } from '../operations/clients.ts';
 import { DEFAULT_TTL, type SessionState } from '../operations/sessions.ts';
 import { answer, refuse, type Handlers } from './call.ts';
 import type { GatewayContext } from './context.ts';
+import { storedCoordinationView } from './coordination-handlers.ts';
 import { envelope } from './envelope.ts';
 import type { ClientIdentity } from './principals.ts';
 import { drawClient } from './new-client.ts';
@@ -28,7 +35,7 @@ export const sessionState = async (
   const stored = await reads.actor(addressKey(sessionAddress(session)));
   if (stored === null) return null;
   const context = stored.context as unknown as SessionContext;
-  const [clients, executions] = await Promise.all([
+  const [clients, executions, coordinations] = await Promise.all([
     Promise.all(
       Object.keys(context.clients)
         .toSorted()
@@ -39,6 +46,10 @@ export const sessionState = async (
         .slice(0, SHOWN_EXECUTIONS)
         .map(({ id }) => reads.actor(addressKey(executionAddress(session, id)))),
     ),
+    // Those of a release without questions have none.
+    Promise.all(
+      (context.coordinations ?? []).map(({ id }) => reads.actor(addressKey(coordinationAddress(session, id)))),
+    ),
   ]);
   return {
     ...sessionView(stored),
@@ -48,6 +59,7 @@ export const sessionState = async (
       const { args: _, ...view } = executionView(execution);
       return view;
     }),
+    coordinations: coordinations.filter(isLive).map(storedCoordinationView),
   };
 };
 

@@ -128,11 +128,12 @@ export const endedViewOf = (stored: StoredActor): Record<string, unknown> => {
   };
 };
 
-export const pendingView = (execution: string): Record<string, unknown> => ({
+export const pendingView = (execution: string, question?: unknown): Record<string, unknown> => ({
   execution_id: execution,
   status: 'pending',
   mode: 'async',
   poll_url: `/v1/executions/${execution}`,
+  ...(question === undefined ? {} : { coordination_id: question }),
 });
 
 /** What a new client is told besides its token. */

@@ -1,9 +1,9 @@
 import type { System } from '../../actors/system.ts';
-import { isTerminalEvent } from '../../machines/event.ts';
+import { isOutcomeEvent, isTerminalEvent } from '../../machines/event.ts';
 
-/** Somebody who waits for the end of an execution. */
+/** Somebody who waits for the end of an execution, or for the outcome of a question. */
 export interface Waiter {
-  /** The execution's terminal event as JSON; null at the deadline, on `signal`, and where it was cancelled. */
+  /** The event that says so, as JSON; null at the deadline, on `signal`, and where it was cancelled. */
   ended(ms: number, signal: AbortSignal): Promise<string | null>;
   /** Gives up; needed where `ended` is not called. Idempotent. */
   cancel(): void;
@@ -24,7 +24,7 @@ export const createWaits = (system: Pick<System, 'onEvent'>): Waits => {
   let closed = false;
 
   const unlisten = system.onEvent(({ type, subject, json }) => {
-    if (pending.size === 0 || !isTerminalEvent(type)) return;
+    if (pending.size === 0 || !(isTerminalEvent(type) || isOutcomeEvent(type))) return;
     for (const finish of pending.get(subject) ?? []) finish(json);
   });
 

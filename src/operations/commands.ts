@@ -22,6 +22,8 @@ export const commandSchema = z
     mode: modeSchema,
     /** Seconds from acceptance. */
     timeout: z.number(),
+    /** Confirmations that it needs before it starts, besides those that a capability demands; 0 for none. */
+    confirmations: z.int(),
     args_schema: z.record(z.string(), z.unknown()).meta({ description: 'JSON Schema of the arguments' }),
     result_schema: z.record(z.string(), z.unknown()).meta({ description: 'JSON Schema of the result' }),
   })
@@ -61,6 +63,8 @@ const pendingSchema = z
     status: z.literal('pending'),
     mode: z.literal('async'),
     poll_url: z.string(),
+    /** The question that has to be confirmed before it starts. */
+    coordination_id: z.string().optional(),
     webhook: newWebhookSchema.optional(),
   })
   .meta({ id: 'ExecutionPending' });
@@ -76,6 +80,8 @@ const dryRunSchema = z
     risk: z.enum(RISKS),
     timeout: z.number(),
     capability_id: z.string(),
+    /** Confirmations that it would need before it starts; 0 for none. */
+    confirmations: z.int(),
   })
   .meta({ id: 'ExecutionDryRun' });
 

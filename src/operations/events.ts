@@ -6,7 +6,7 @@ import { defineOperation } from './operation.ts';
 const known: ReadonlySet<string> = new Set(EVENT_TYPES);
 
 /** Types of events, comma-separated or as an array. */
-const eventTypesSchema = z
+export const eventTypesSchema = z
   .union([z.string().max(2000), z.array(z.string()).max(EVENT_TYPES.length)])
   .transform((types) => (typeof types === 'string' ? types.split(',') : types))
   .refine((types): types is EventType[] => types.length > 0 && types.every((type) => known.has(type)), {

@@ -106,22 +106,24 @@ export const executionsCancel = defineOperation({
   errors: ['security_violation', 'not_found', 'conflict', 'read_only'],
 });
 
+const bytesSchema = z.custom<Uint8Array>((value) => value instanceof Uint8Array);
+
 export const artifactsGet = defineOperation({
   name: 'artifacts.get',
-  summary: 'The bytes of an artifact; its ETag is the SHA-256',
+  summary: 'The bytes of an artifact, or a range of them; its ETag is the SHA-256',
   input: z.strictObject({
     execution_id: idSchema('execution'),
     name: z.string().min(1, 'the name of an artifact').max(128, 'the name of an artifact'),
   }),
-  output: z.custom<Uint8Array>((value) => value instanceof Uint8Array),
+  output: bytesSchema,
   sight: 'execution',
   right: 'read',
   bindings: ['http'],
   http: {
     method: 'GET',
     path: '/v1/executions/{execution_id}/artifacts/{name}',
-    answers: { 200: z.custom<Uint8Array>((value) => value instanceof Uint8Array) },
+    answers: { 200: bytesSchema, 206: bytesSchema },
     binary: true,
   },
-  errors: ['security_violation', 'not_found'],
+  errors: ['security_violation', 'not_found', 'range_not_satisfiable'],
 });

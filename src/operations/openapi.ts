@@ -58,6 +58,11 @@ const answers = (operation: Operation, components: Json): Json => {
   );
 };
 
+const RANGE_HEADERS = [
+  ['Range', 'One range of bytes (RFC 9110, section 14.2); 206 answers it'],
+  ['If-Range', 'The ETag of the content that the range is of; of any other the whole is answered'],
+] as const;
+
 const describe = (operation: Operation, components: Json): Json => {
   const { http } = operation;
   const inPath = pathFields(operation);
@@ -75,6 +80,9 @@ const describe = (operation: Operation, components: Json): Json => {
       description: '`wait=N` seconds, at most 60, or `respond-async` (RFC 7240)',
       schema: { type: 'string' },
     });
+  if (http.binary)
+    for (const [name, description] of RANGE_HEADERS)
+      parameters.push({ name, in: 'header', description, schema: { type: 'string' } });
   if (http.stream)
     parameters.push({
       name: 'Last-Event-ID',

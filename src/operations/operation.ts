@@ -7,17 +7,17 @@ export type Binding = 'http' | 'mqtt';
 /**
  * What an operation is about, hence whose sight decides between 404 and more (contract, section 6, step 2): nothing
  * that exists yet, the session of `session_id`, or the session in which the execution of `execution_id` runs, or that the
- * share of `share_id`, the capability of `capability_id`, the webhook of `webhook_id` or the delivery of `delivery_id`
- * belongs to.
+ * share of `share_id`, the capability of `capability_id`, the question of `coordination_id`, the webhook of `webhook_id` or
+ * the delivery of `delivery_id` belongs to.
  */
-export type Sight = 'none' | 'session' | 'execution' | 'share' | 'capability' | 'webhook' | 'delivery';
+export type Sight = 'none' | 'session' | 'execution' | 'share' | 'capability' | 'coordination' | 'webhook' | 'delivery';
 
 /**
  * What the caller needs beyond sight (contract, section 2, column "needs"):
  * `principal` an API key, not the token of a client; `authenticated` any credentials; `read` and `write` a capability with that operation;
  * `owner` the session's owner; `owner_or_self` the owner, or the client that `client_id` names; `write_or_starter`
  * `write`, or having started the execution; `command` what the named command declares; `owner_or_sharer` the owner, or a
- * capability with `may_share`; `owner_or_issuer` the owner, or who made the share; `share_token` the token of a share in the
+ * capability with `may_share`; `owner_or_issuer` the owner, or who made the share; `owner_or_requester` the owner, or who asked the question; `share_token` the token of a share in the
  * input, with or without credentials; `operator` an operator's API key.
  */
 export type Right =
@@ -31,6 +31,7 @@ export type Right =
   | 'command'
   | 'owner_or_sharer'
   | 'owner_or_issuer'
+  | 'owner_or_requester'
   | 'share_token'
   | 'operator';
 

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { idSchema } from '../../machines/id.ts';
+import { coordinationSchema } from '../../machines/question.ts';
 import { checkNewClient, clientSchema, newClientFields, registrationSchema, webhookUrlField } from './clients.ts';
 import { executionSchema } from './executions.ts';
 import { defineOperation } from './operation.ts';
@@ -33,6 +34,8 @@ export const sessionStateSchema = sessionSchema
     clients: z.array(clientSchema),
     /** Those that have not ended, in order of acceptance, at most 100. */
     executions: z.array(executionSchema.omit({ args: true })),
+    /** The open questions, in order of asking, at most 100. */
+    coordinations: z.array(coordinationSchema),
   })
   .meta({ id: 'SessionState' });
 export type SessionState = z.infer<typeof sessionStateSchema>;

@@ -3,6 +3,14 @@ import { auditList, auditVerify } from './audit.ts';
 import { capabilitiesList, capabilitiesRevoke } from './capabilities.ts';
 import { clientsLeave, clientsList, clientsRegister } from './clients.ts';
 import { commandsExecute, commandsList } from './commands.ts';
+import {
+  coordinationsCancel,
+  coordinationsCreate,
+  coordinationsGet,
+  coordinationsList,
+  coordinationsVote,
+} from './coordinations.ts';
+import { exportsCreate } from './exports.ts';
 import { eventsList } from './events.ts';
 import { artifactsGet, executionsCancel, executionsGet, executionsList } from './executions.ts';
 import type { Operation } from './operation.ts';
@@ -33,11 +41,17 @@ export const OPERATION_TABLE = {
   'executions.list': executionsList,
   'executions.get': executionsGet,
   'executions.cancel': executionsCancel,
+  'exports.create': exportsCreate,
   'artifacts.get': artifactsGet,
   'events.list': eventsList,
   'shares.create': sharesCreate,
   'shares.list': sharesList,
   'shares.revoke': sharesRevoke,
+  'coordinations.create': coordinationsCreate,
+  'coordinations.list': coordinationsList,
+  'coordinations.get': coordinationsGet,
+  'coordinations.cancel': coordinationsCancel,
+  'coordinations.vote': coordinationsVote,
   'webhooks.create': webhooksCreate,
   'webhooks.list': webhooksList,
   'webhooks.delete': webhooksDelete,

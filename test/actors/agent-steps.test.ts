@@ -73,6 +73,53 @@ test(
   }),
 );
 
+const answer = (one: TestExecution, name: string, status: string): void => {
+  const asked = one.context().awaited.find(({ key }) => key === `confirm ${name}` || key === name);
+  if (asked?.reason !== 'confirm') throw new Error(`${name} is not asked`);
+  const { coordination_id } = asked;
+  one.take({
+    type: 'execution.confirmed',
+    confirmation: { coordination_id, status, confirmations: [], rejections: [] },
+  } as { type: string });
+};
+
+test(
+  'questions end the run and are put once; the run after their answers finds them, and one may race with a time',
+  withExecution(async (one) => {
+    one.accept({ do: 'asks', ms: 200 });
+    await one.is('waiting');
+    const ids = one.context().awaited.map((each) => (each.reason === 'confirm' ? each.coordination_id : ''));
+    assert.is(new Set(ids).size, 2);
+    answer(one, 'left', 'rejected');
+    await until(() => one.context().starts === 2 && one.state() === 'waiting', 'the second run');
+    assert.equal(
+      one.context().awaited.map((each) => (each.reason === 'confirm' ? each.coordination_id : '')),
+      [ids[1]],
+      'what was asked is not asked again',
+    );
+    answer(one, 'right', 'confirmed');
+    assert.equal(await result(one), ['rejected', 'confirmed', 'late']);
+    assert.is(one.context().attempts, 1);
+    const waits = one.events.filter(({ event }) => event === 'execution_waiting').map(({ data }) => data['reason']);
+    assert.ok(waits.every((reason) => reason === 'confirm'));
+  }),
+);
+
+test(
+  'what a question is refused for, and with which code',
+  withExecution(async (one) => {
+    one.accept({ do: 'notAsked' });
+    assert.equal(await result(one), [
+      'conflict',
+      'invalid_input',
+      'invalid_input',
+      'invalid_input',
+      'too_large',
+      'result_invalid',
+    ]);
+  }),
+);
+
 for (const way of ['many', 'much'])
   test(
     `an execution may not record too much (${way})`,

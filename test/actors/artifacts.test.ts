@@ -1,10 +1,11 @@
 import fc from 'fast-check';
-import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
+import { createHash } from 'node:crypto';
+import { mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { artifactPath, checkArtifactName, writeArtifact } from '../../actors/artifacts.ts';
+import { artifactPath, checkArtifactName, removeUnfinished, writeArtifact } from '../../actors/artifacts.ts';
 import { ProblemError } from '../../machines/error.ts';
 
 const test = suite('artifacts');
@@ -62,5 +63,90 @@ test('replaces one of the same name, and leaves nothing beside it', async () => 
   assert.equal(await readdir(join(directory, 'artifacts', 'exe_1')), ['a']);
   await rm(directory, { recursive: true, force: true });
 });
+
+const inDirectory = async (body: (artifacts: string) => Promise<void>): Promise<void> => {
+  const directory = await mkdtemp(join(tmpdir(), 'arbor-artifacts-'));
+  try {
+    await body(join(directory, 'artifacts'));
+  } finally {
+    await rm(directory, { recursive: true, force: true });
+  }
+};
+const inPieces = async function* <Piece>(pieces: readonly Piece[]): AsyncGenerator<Piece> {
+  yield* pieces;
+};
+
+test('pieces of text and bytes, large and small, come out as one, with its size and SHA-256', () =>
+  inDirectory(async (artifacts) => {
+    const text = fc.string({ unit: fc.constantFrom('a', 'é', '界', '😀', '\ud83d', '\ude00'), maxLength: 5 });
+    const times = fc.constantFrom(1, 1, 3, 30_000);
+    const texts = fc.tuple(text, times).map(([each, count]) => each.repeat(count));
+    const bytes = fc.tuple(fc.uint8Array({ maxLength: 9 }), times).map(([each, count]) => {
+      const whole = new Uint8Array(each.length * count);
+      for (let n = 0; n < count; n++) whole.set(each, n * each.length);
+      return whole;
+    });
+    await fc.assert(
+      fc.asyncProperty(fc.array(fc.oneof(texts, bytes), { maxLength: 8 }), async (pieces) => {
+        // Texts that follow one another are one text, however they were cut.
+        const joined = pieces.reduce<(string | Uint8Array)[]>((all, piece) => {
+          const last = all.at(-1);
+          if (typeof last !== 'string' || typeof piece !== 'string') return [...all, piece];
+          return [...all.slice(0, -1), last + piece];
+        }, []);
+        const wanted = Buffer.concat(joined.map((each) => (typeof each === 'string' ? Buffer.from(each) : each)));
+        const info = await writeArtifact(artifacts, 'exe_1', 'a', inPieces(pieces), 'x/y');
+        const written = await readFile(artifactPath(artifacts, 'exe_1', 'a'));
+        assert.is(Buffer.compare(written, wanted), 0);
+        assert.equal([info.bytes, info.sha256], [wanted.length, createHash('sha256').update(wanted).digest('hex')]);
+      }),
+      { numRuns: 60 },
+    );
+  }));
+
+test('the next piece is asked for when the last is written, and nothing is left of what fails or is not wanted', () =>
+  inDirectory(async (artifacts) => {
+    const piece = 'x'.repeat(256 * 1024);
+    const sizes: number[] = [];
+    const content = async function* () {
+      for (let n = 0; n < 4; n++) {
+        yield piece;
+        const [aside = ''] = await readdir(join(artifacts, 'exe_1'));
+        sizes.push((await stat(join(artifacts, 'exe_1', aside))).size);
+      }
+    };
+    await writeArtifact(artifacts, 'exe_1', 'a', content(), 'x/y');
+    for (const [n, size] of sizes.entries()) assert.ok(size >= n * piece.length, `${size} bytes after ${n + 1} pieces`);
+
+    let asked = 0;
+    const endless = async function* () {
+      for (;;) {
+        asked += 1;
+        if (asked === 100) throw new Error('no more');
+        yield piece;
+      }
+    };
+    const unwanted = (): void => {
+      if (asked === 3) throw new Error('not wanted');
+    };
+    for (const [check, message] of [
+      [unwanted, 'not wanted'],
+      [() => {}, 'no more'],
+    ] as const)
+      await writeArtifact(artifacts, 'exe_1', 'b', endless(), 'x/y', check).then(
+        () => assert.unreachable(),
+        (error: Error) => assert.is(error.message, message),
+      );
+    assert.equal(await readdir(join(artifacts, 'exe_1')), ['a']);
+  }));
+
+test('what a crash has left unfinished is removed, and nothing else', () =>
+  inDirectory(async (artifacts) => {
+    await removeUnfinished(artifacts, 'exe_1');
+    await writeArtifact(artifacts, 'exe_1', 'a', 'whole', 'x/y');
+    await writeFile(join(artifacts, 'exe_1', '.a.0123456789ab'), 'a part');
+    await removeUnfinished(artifacts, 'exe_1');
+    assert.equal(await readdir(join(artifacts, 'exe_1')), ['a']);
+  }));
 
 test.run();

@@ -17,12 +17,14 @@ const CONTENDERS = [
   'gate',
   'revoke',
   'frozen',
+  'webhooks',
   'xstate',
   'fastify',
   'fdatasync',
   'bullmq',
   'ready',
   'sleep',
+  'export',
 ] as const;
 const ROUND_LIMIT_MS = 600_000;
 

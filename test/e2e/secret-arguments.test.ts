@@ -9,6 +9,7 @@ import { createShareToken } from '../../src/gateway/keys.ts';
 import { drawSecret, sha256 } from '../../src/gateway/secrets.ts';
 import { publish, subscribe } from '../support/mqtt-wire.ts';
 import { createWorkspace, type CallOptions, type Json } from '../support/server.ts';
+import { EXPORT_FORMATS } from '../../src/operations/export-formats.ts';
 import { eavesdrop } from './eavesdropper.ts';
 
 /**
@@ -178,6 +179,14 @@ test('the command line shows its owner what came of it, without them', async () 
   for (const { code, stdout, stderr } of await Promise.all(runs)) {
     hear('arbor run', stdout + stderr);
     assert.match(stdout + stderr, code === 0 ? 'exe_' : 'it could not log in');
+  }
+});
+
+test('an export tells of the calls without them', async () => {
+  for (const format of EXPORT_FORMATS) {
+    const { body: made } = await call('POST', `${base}/exports`, { body: { format }, headers: { prefer: 'wait=60' } });
+    const { text } = await call('GET', `/v1/executions/${made.execution_id}/artifacts/export`);
+    assert.ok(text.includes('keep-secret'), format);
   }
 });
 

@@ -7,6 +7,7 @@ import { canTopic, eventFilter, repliesTopic, requestsTopic, stateTopic } from '
 import { createApiKey, createClientToken, createShareToken } from '../../src/gateway/keys.ts';
 import { publish, subscribe } from '../support/mqtt-wire.ts';
 import { createWorkspace, eventually, type Arbor, type CallOptions, type Json } from '../support/server.ts';
+import { EXPORT_FORMATS } from '../../src/operations/export-formats.ts';
 import { eavesdrop, isHash } from './eavesdropper.ts';
 import { watchSse } from './witness.ts';
 
@@ -208,6 +209,15 @@ test('the command line shows a token where it is made, and nowhere else', async 
     arbor(words.join(' '), [...asOperator, ...words, '--json']),
   );
   for (const list of await Promise.all(lists)) assert.match(list, /_id/);
+});
+
+test('no export shows one again', async () => {
+  for (const format of EXPORT_FORMATS) {
+    const { body } = await call('POST', `${base}/exports`, { body: { format }, headers: { prefer: 'wait=60' } });
+    assert.is(body.status, 'completed');
+    const { text } = await call('GET', `/v1/executions/${body.execution_id}/artifacts/export`);
+    assert.ok(text.includes(session), format);
+  }
 });
 
 test('no list, no event, no document and no metric shows one again', async () => {

@@ -61,15 +61,22 @@ export const createSpending = (current: () => ServerProcess) => {
     const replies = repliesTopic(session_id, client_id);
     const ear = await earOverTcp(placeOf(current()), client, { [replies]: 1 }, ':rpc');
     ears.push(ear);
+    const replyTo = (id: string): Json => ear.heard.find(({ json }) => json.id === id)?.json;
     return {
       ear,
+      /** One request; its response. */
+      call: async (method: string, params: object): Promise<Json> => {
+        const id = `${method} ${ear.heard.length}`;
+        ear.publish([requestsTopic(session_id, client_id), JSON.stringify({ jsonrpc: '2.0', id, method, params })]);
+        await eventually(`the answer to ${method}`, () => replyTo(id) !== undefined);
+        return replyTo(id);
+      },
       send: async (count: number, body: object, prefix: string): Promise<Outcome[]> => {
         const ids = Array.from({ length: count }, (_, n) => `${prefix}${n}`);
         const requests = ids.map((id) =>
           JSON.stringify({ jsonrpc: '2.0', id, method: 'commands.execute', params: { ...body, wait: 0 } }),
         );
         ear.publish(...requests.map((text) => [requestsTopic(session_id, client_id), text] as const));
-        const replyTo = (id: string): Json => ear.heard.find(({ json }) => json.id === id)?.json;
         await eventually('every reply', () => ids.every((id) => replyTo(id) !== undefined));
         return ids.map((id) => {
           const { result, error } = replyTo(id);

@@ -6,13 +6,18 @@ import { getShortestPaths } from 'xstate/graph';
 import type { Effect } from '../../machines/effect.ts';
 import { isTerminalEvent } from '../../machines/event.ts';
 import { execution } from '../../machines/execution.ts';
-import type { Recorded } from '../../machines/step.ts';
+import type { CoordinationId } from '../../machines/id.ts';
+import type { Decided } from '../../machines/question.ts';
+import { whenFirst, type Recorded } from '../../machines/step.ts';
 import {
+  GATE,
   OWNER,
   START,
   TIMEOUT,
   accept,
   complete,
+  confirm,
+  confirmed,
   crashed,
   create,
   deadline,
@@ -20,6 +25,7 @@ import {
   fail,
   failed,
   runs,
+  sleeps,
   start,
   step,
   wait,
@@ -92,6 +98,21 @@ const arbitraryMessage = fc.oneof(
       artifacts: fc.constant([]),
     }),
   },
+  {
+    weight: 2,
+    arbitrary: fc
+      .tuple(arbitraryStart, fc.constantFrom('crd_a', 'crd_b'), fc.boolean())
+      .map(([of, id, suspended]) => confirm(of, 0, id as CoordinationId, suspended)),
+  },
+  {
+    weight: 3,
+    arbitrary: fc
+      .tuple(
+        fc.constantFrom(GATE, 'crd_a', 'crd_b'),
+        fc.constantFrom<Decided>('confirmed', 'confirmed', 'rejected', 'timed_out', 'cancelled'),
+      )
+      .map(([id, status]) => confirmed(id as CoordinationId, 0, status)),
+  },
   fc.record({ type: fc.constant('execution.cancel'), by: fc.constantFrom(null, OWNER) }),
   fc.record({ type: fc.constant('execution.revoke'), capability_ids: fc.constantFrom(['cap_1'], ['cap_2'], []) }),
   { weight: 4, arbitrary: fc.constant({ type: 'deadline' }) },
@@ -109,10 +130,19 @@ const arbitraryHistory = fc.array(
   { maxLength: 25 },
 );
 const arbitraryRun = fc.record({
+  gated: fc.constantFrom(false, false, true),
   reserved: fc.boolean(),
   max_attempts: fc.integer({ min: 1, max: 4 }),
   history: arbitraryHistory,
 });
+
+/** Where its time does not count. */
+const WAITS: ReadonlySet<string> = new Set(['waiting', 'awaiting_confirmation']);
+
+const isGate = (message: { readonly type: string }): boolean => {
+  const { confirmation } = message as Extract<Incoming, { type: 'execution.confirmed' }>;
+  return confirmation.coordination_id === GATE && confirmation.status === 'confirmed';
+};
 
 /** Whether a message that carried a request must be answered by this machine. */
 const answers = (message: { readonly type: string; readonly by?: unknown }): boolean =>
@@ -120,9 +150,9 @@ const answers = (message: { readonly type: string; readonly by?: unknown }): boo
 
 test('whatever arrives whenever: one end, no step back, no attempt too many, one reply a request', () => {
   fc.assert(
-    fc.property(arbitraryRun, ({ reserved, max_attempts, history }) => {
+    fc.property(arbitraryRun, ({ gated, reserved, max_attempts, history }) => {
       const one = create();
-      const seen: Effect[] = one.take(accept(reserved, max_attempts));
+      const seen: Effect[] = one.take(accept(reserved, max_attempts, gated));
       let at = START;
       let reached = 0;
       let ended = false;
@@ -130,6 +160,8 @@ test('whatever arrives whenever: one end, no step back, no attempt too many, one
       const dues = new Map<string, number>();
       let recorded: readonly Recorded[] = [];
       let waited = 0;
+      let wasConfirmed = false;
+      let wokenAt = Number.NaN;
       for (const { message, gap, random } of history) {
         const before = one.standing();
         const set = before.context.deadline;
@@ -154,20 +186,29 @@ test('whatever arrives whenever: one end, no step back, no attempt too many, one
         assert.equal(context.recorded.slice(0, recorded.length), recorded, 'what is recorded stays');
         ({ recorded } = context);
         assert.is(new Set(recorded.map(({ key }) => key)).size, recorded.length, 'each once');
-        for (const { key, until } of context.awaited) {
+        for (const { key, until } of sleeps(context.awaited)) {
           assert.is(until, dues.get(key) ?? until, 'asking again moves nothing');
           dues.set(key, until);
         }
-        if (before.value === 'waiting') waited += at - since;
-        if (value !== 'waiting' && !one.done()) assert.is(context.waited_ms, waited);
-        if (value === 'waiting')
-          assert.is(context.deadline, Math.min(...context.awaited.map(({ until }) => until)), 'the first wakes');
+        if (WAITS.has(before.value)) waited += at - since;
+        if (!WAITS.has(value) && !one.done()) assert.is(context.waited_ms, waited);
+        // An answer that is there already wakes at once.
+        if (message.type === 'execution.wait') wokenAt = at;
+        if (value === 'waiting' && context.deadline !== wokenAt)
+          assert.is(context.deadline, whenFirst(context.awaited), 'the first wakes');
+        if (gated && !events(seen).includes('execution_started'))
+          assert.not.ok(runs(effects).length > 0 && !wasConfirmed, 'nothing runs before it is confirmed');
+        wasConfirmed ||=
+          message.type === 'execution.confirmed' && isGate(message) && before.value === 'awaiting_confirmation';
         for (const { recorded: finished = [], awaited = [] } of runs(effects)) {
           for (const { key } of finished)
-            assert.ok(key.startsWith('step') || key === 'sleep a' || (dues.get(key) ?? Infinity) <= at, 'never early');
+            assert.ok(
+              !key.startsWith('sleep') || key === 'sleep a' || (dues.get(key) ?? Infinity) <= at,
+              'never early',
+            );
           assert.equal(
-            awaited.map(({ key, remaining_ms }) => [key, remaining_ms + at]),
-            context.awaited.map(({ key, until }) => [key, until]),
+            awaited.flatMap(({ key, remaining_ms }) => (remaining_ms === null ? [] : [[key, remaining_ms + at]])),
+            sleeps(context.awaited).map(({ key, until }) => [key, until]),
           );
         }
         assert.ok(context.progress >= reached && context.progress <= 100, 'progress never falls');
@@ -183,7 +224,14 @@ test('whatever arrives whenever: one end, no step back, no attempt too many, one
         }
         ended = one.done();
         assert.is(context.ended_at === null, !ended);
-        assert.is(context.deadline === null, ended, 'a deadline until it ends');
+        const isAsking =
+          value === 'awaiting_confirmation' || (value === 'waiting' && whenFirst(context.awaited) === null);
+        if (context.deadline !== wokenAt || !isAsking)
+          assert.is(
+            context.deadline === null,
+            ended || isAsking,
+            'a deadline until it ends, but where people have to answer',
+          );
         const waits = { running: `run:${context.starts}`, queued: 'enqueue:3' }[value] ?? null;
         assert.is(context.waits, waits);
       }
@@ -203,8 +251,12 @@ test('whatever arrives whenever: one end, no step back, no attempt too many, one
         assert.ok(attempt === last + 1 || (attempt === last && last > 0), 'waking is no attempt');
       }
 
-      // What it sleeps for comes before the deadline of the whole.
-      for (let sleeps = 0; one.standing().value === 'waiting' && sleeps < 4; sleeps++) {
+      // What it sleeps for, or asks, comes before the deadline of the whole.
+      if (one.standing().value === 'awaiting_confirmation') one.take(confirmed(GATE, at));
+      for (let turns = 0; one.standing().value === 'waiting' && turns < 8; turns++) {
+        for (const each of one.standing().context.awaited)
+          if (each.reason === 'confirm' && one.standing().value === 'waiting')
+            one.take(confirmed(each.coordination_id, at));
         at = Math.max(at, one.standing().context.deadline ?? at);
         one.take(deadline(at));
       }
@@ -217,10 +269,11 @@ test('whatever arrives whenever: one end, no step back, no attempt too many, one
 
 test('a restore at any point changes nothing of what follows', () => {
   fc.assert(
-    fc.property(arbitraryRun, ({ reserved, max_attempts, history }) => {
+    fc.property(arbitraryRun, ({ gated, reserved, max_attempts, history }) => {
       const steady = create();
       const restored = create();
-      assert.equal(restored.take(accept(reserved, max_attempts)), steady.take(accept(reserved, max_attempts)));
+      const first = accept(reserved, max_attempts, gated);
+      assert.equal(restored.take(first), steady.take(first));
       let at = START;
       for (const { message, gap, random, restore } of history) {
         if (steady.done()) return;
@@ -241,6 +294,12 @@ test('every state is reached, and each shortest way that ends has one terminal e
     events: [
       accept(true),
       accept(false),
+      accept(false, 4, true),
+      confirmed(GATE, START),
+      confirmed(GATE, START, 'rejected'),
+      confirmed(GATE, START, 'cancelled'),
+      confirm(1, START, 'crd_a'),
+      confirmed('crd_a', START),
       start(START),
       complete(1, START),
       fail(1, START),

@@ -15,6 +15,7 @@ import {
   fail,
   failed,
   runs,
+  sleeps,
   start,
   step,
   types,
@@ -204,8 +205,8 @@ test('several sleeps wait side by side: the first wakes, the others keep their t
   const [second] = runs(one.take(start(START + 1_500)));
   assert.equal(second?.recorded, [{ key: 'b' }]);
   assert.equal(second?.awaited, [
-    { key: 'a', reason: 'sleep', remaining_ms: 1_500 },
-    { key: 'c', reason: 'sleep', remaining_ms: 500 },
+    { key: 'a', remaining_ms: 1_500 },
+    { key: 'c', remaining_ms: 500 },
   ]);
   one.take(fail(2, START + 1_600));
   one.take(deadline(START + 2_100));
@@ -222,7 +223,7 @@ test('a sleep beside a step has its time from then on, and one that ended there 
   one.take(step(1, START + 1_000, 'a', undefined));
   one.take(wait(1, START + 5_000, { b: 9_000 }));
   assert.equal(
-    one.standing().context.awaited.map(({ key, until }) => [key, until]),
+    sleeps(one.standing().context.awaited).map(({ key, until }) => [key, until]),
     [['b', START + 9_000]],
   );
 });

@@ -37,7 +37,6 @@ const OBSTACLES: readonly Obstacle[] = [
   { said: 'risk', capability: constrained(() => ({ max_risk: 'minimal' })) },
   { said: 'conflict', message: { idempotency: { key: 'known', body_hash: 'another' } } },
   { said: 'replayed', message: { idempotency: { key: 'known', body_hash: 'same' } } },
-  { said: 'confirmations', capability: constrained(() => ({ require_confirmations: 1 })) },
   {
     said: 'webhook_required',
     capability: constrained(() => ({ require_webhook: true })),
@@ -130,13 +129,12 @@ test('what needs a webhook is passed over for the next that covers it; where non
   assert.is(never({ unattended: true }), 'cap_2_0');
 });
 
-test('what needs confirmations starts nothing, and is passed over where another covers it', () => {
-  const { one, under } = bobWith({ constraints: { require_confirmations: 1, max_operations: 1 } });
-  assert.is(under(), 'confirmations');
-  assert.is(under({ unattended: true }), 'confirmations');
-  assert.equal([one.context().executions, one.context().ledger.meters], [[], {}]);
-  const { under: other } = bobWith({ constraints: { require_confirmations: 1 } }, { constraints: {} });
-  assert.is(other(), 'cap_2_1');
+test('what needs confirmations is accepted and charged, and asks a question first', () => {
+  const { one, under } = bobWith({ constraints: { require_confirmations: 2, max_operations: 1 } });
+  assert.is(under({ reserved: true }), 'cap_2_0');
+  const { executions, coordinations, counts } = one.context();
+  assert.equal([executions.length, counts.queued, coordinations.length], [1, 0, 1]);
+  assert.is(under(), 'exhausted');
 });
 
 test('the first with room is used, the next where its limits or those above it are reached', () => {

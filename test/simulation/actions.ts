@@ -3,7 +3,19 @@ import type { Script } from './handlers.ts';
 
 /** What needs no more than somebody and something. */
 export interface PlainAction {
-  readonly do: 'cancel' | 'get' | 'list' | 'leave' | 'register' | 'intrude' | 'join' | 'unshare' | 'revoke' | 'close';
+  readonly do:
+    | 'ask'
+    | 'vote'
+    | 'cancel'
+    | 'get'
+    | 'list'
+    | 'leave'
+    | 'register'
+    | 'intrude'
+    | 'join'
+    | 'unshare'
+    | 'revoke'
+    | 'close';
   readonly who: number;
   readonly which: number;
 }
@@ -14,7 +26,7 @@ export type Action =
       readonly do: 'execute';
       readonly who: number;
       readonly session: number;
-      readonly command: 'work' | 'look' | 'danger';
+      readonly command: 'work' | 'look' | 'danger' | 'guarded';
       readonly script: Script;
       readonly key: number | null;
       readonly timeout: number;
@@ -71,7 +83,7 @@ const actions: fc.Arbitrary<Action> = fc.oneof(
   one('execute', 14, {
     who: nat(7),
     session: nat(3),
-    command: fc.constantFrom('work', 'work', 'look', 'danger'),
+    command: fc.constantFrom('work', 'work', 'look', 'danger', 'guarded'),
     script,
     key: fc.option(nat(2), { freq: 3 }),
     timeout: fc.constantFrom(1, 5, 120),
@@ -105,6 +117,8 @@ const actions: fc.Arbitrary<Action> = fc.oneof(
   one('stall', 1, { which: nat(7) }),
   one('double', 1, { which: nat(7) }),
   one('input', 3, { which: nat(1) }),
+  one('ask', 2, by),
+  one('vote', 6, by),
 );
 
 export const histories: fc.Arbitrary<History> = fc.record({

@@ -29,6 +29,12 @@ const executionsOf = (room: Room): readonly string[] =>
     what === 'commands.execute' && answer !== null ? [answer['execution_id'] as string] : [],
   );
 
+/** The questions that somebody knows of. */
+const questionsOf = (room: Room): readonly string[] =>
+  room.asked.flatMap(({ answer }) =>
+    typeof answer?.['coordination_id'] === 'string' ? [answer['coordination_id']] : [],
+  );
+
 const act = (room: Room, action: Action): void | Promise<void> => {
   switch (action.do) {
     case 'steps':
@@ -107,6 +113,32 @@ const actPlainly = (room: Room, { do: what, who, which }: PlainAction): void => 
     then?: (answer: never) => void,
   ): void => room.ask({ what: operation, by: name, session, input }, call as never, then as never);
   switch (what) {
+    case 'ask': {
+      // By the owner, whose capability is not counted: what guests are charged, the laws of limits count by executions.
+      const question = {
+        operation: 'deploy',
+        description: 'Now?',
+        required_confirmations: 1 + (which % 2),
+        distinct: which % 3 === 0 ? 'client' : 'principal',
+        veto: which % 5 === 0,
+        requester_may_vote: true,
+        timeout: 1 + which,
+      } as const;
+      return room.ask(
+        { what: 'coordinations.create', by: 'owner', session, input: question },
+        () => room.owner.coordinations.create({ session_id: session, ...question }) as never,
+      );
+    }
+    case 'vote': {
+      const coordination_id = pick(questionsOf(room), which);
+      const vote = which % 4 === 0 ? 'reject' : 'confirm';
+      const call = who % 3 === 0 && member !== null ? member.mqtt.call : http.call;
+      if (coordination_id !== undefined)
+        ask('coordinations.vote', { coordination_id, vote }, () =>
+          call('coordinations.vote', { coordination_id, vote }),
+        );
+      return;
+    }
     case 'cancel':
       if (execution_id !== undefined)
         ask('executions.cancel', { execution_id }, () => http.executions.cancel({ execution_id }));

@@ -2,7 +2,7 @@ import { createAuditVerifier } from '../../actors/audit-chain.ts';
 import { expiry } from '../../machines/execution-context.ts';
 import type { ExecutionContext } from '../../machines/execution.ts';
 import type { Event } from '../../machines/event.ts';
-import { isTerminalEvent } from '../../machines/event.ts';
+import { isOutcomeEvent, isTerminalEvent } from '../../machines/event.ts';
 import type { SessionContext } from '../../machines/session-context.ts';
 import type { Script } from './handlers.ts';
 import type { Room } from './room.ts';
@@ -204,6 +204,8 @@ const CODES = new Set([
   'overloaded',
   'read_only',
   'conflict',
+  'already_decided',
+  'not_confirmed',
   'not_found',
   'unauthenticated',
   'security_violation',
@@ -225,6 +227,13 @@ const answered = (room: Room, say: Say): void => {
       CODES.has(error.problem.code) ||
       (what === 'shares.create' && error.problem.code === 'invalid_input');
     if (!isFine) say(`${what} was answered with ${String(error)}`);
+    if (what === 'coordinations.create' && answer !== null) {
+      const { coordination_id: id } = answer;
+      const isThere = (logs.get(session) ?? []).some(
+        ({ type, data }) => type === 'coordination_request' && data['coordination_id'] === id,
+      );
+      if (!isThere) say(`${String(id)} was asked and is gone`);
+    }
     if (what !== 'commands.execute' || answer === null) continue;
     const { execution_id, status } = answer as { execution_id: string; status: string };
     const events = (logs.get(session) ?? []).filter(({ data }) => data['execution_id'] === execution_id);
@@ -237,6 +246,34 @@ const answered = (room: Room, say: Say): void => {
     const known = keyed.get(key) ?? execution_id;
     keyed.set(key, known);
     if (known !== execution_id) say(`${key} stands for ${known} and for ${execution_id}`);
+  }
+};
+
+/** Section 7: one outcome each, by a quorum where it is confirmed; one vote a voter at a time; nothing starts before. */
+const decided = (log: readonly Event[], lives: ReadonlyMap<string, Life>, say: Say): void => {
+  const outcomes = new Map<unknown, Event>();
+  for (const event of log) {
+    const { type, data } = event;
+    const id = data['coordination_id'];
+    if (type === 'coordination_vote' && outcomes.has(id)) say(`${String(id)} has a vote after its outcome`);
+    if (!isOutcomeEvent(type)) continue;
+    if (outcomes.has(id)) say(`${String(id)} has two outcomes`);
+    outcomes.set(id, event);
+    const asked = log.find((each) => each.type === 'coordination_request' && each.data['coordination_id'] === id);
+    if (asked === undefined) say(`${String(id)} has an outcome and was never asked`);
+    const votes = data['confirmations'] as readonly { principal: string; client_id: string }[];
+    if (type === 'coordination_confirmed' && votes.length < Number(asked?.data['required_confirmations']))
+      say(`${String(id)} is confirmed by ${votes.length}`);
+  }
+  for (const { type, data } of log)
+    if (type === 'coordination_request' && !outcomes.has(data['coordination_id']))
+      say(`${String(data['coordination_id'])} has no outcome`);
+  for (const { id, queued, starts } of lives.values()) {
+    const gate = queued.data['awaiting_confirmation'];
+    if (gate === undefined || starts.length === 0) continue;
+    const yes = outcomes.get(gate);
+    if (yes?.type !== 'coordination_confirmed' || yes.seq > (starts[0] as Event).seq)
+      say(`${id} was started without a yes`);
   }
 };
 
@@ -288,6 +325,7 @@ export const brokenLaws = (room: Room): readonly string[] => {
     followed(room, session, log, say);
     delivered(room, session, log, say);
     audited(room, lives, say);
+    decided(log, lives, say);
     const context = sessionOf(room, session);
     if (context !== null && (context.executions.length > 0 || context.counts.queued !== 0))
       say(

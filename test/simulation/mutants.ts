@@ -117,6 +117,18 @@ export const MUTANTS: readonly Mutant[] = [
     'ledger: context.ledger',
   ),
   mutant(
+    'a quorum short by one',
+    'machines/question.ts',
+    'votes.length - rejections >= rules.required_confirmations',
+    'votes.length - rejections >= rules.required_confirmations - 1',
+  ),
+  mutant(
+    'started without a yes',
+    'machines/execution.ts',
+    'guard: ({ event: { confirmation } }) => confirmation !== undefined,',
+    'guard: () => false,',
+  ),
+  mutant(
     'lost attempts of webhooks not asked for again',
     'actors/ring.ts',
     'if (!deliveries.has(id, Number(value)))',

@@ -52,6 +52,7 @@ const declared = (
     ['work', {}],
     ['look', { operation: 'read', risk: 'low' }],
     ['danger', { operation: 'execute', risk: 'high' }],
+    ['guarded', { confirmations: { requester_may_vote: true, timeout: 20 } }],
   ] as const
 ).map(([name, facts]) =>
   defineCommand({ name, summary: name, args: z.looseObject({}), result: z.unknown(), run: () => null, ...facts }),

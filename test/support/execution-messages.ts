@@ -3,6 +3,9 @@ import type { Effect, Run } from '../../machines/effect.ts';
 import { problem } from '../../machines/error.ts';
 import { execution, type ExecutionContext } from '../../machines/execution.ts';
 import type { DeadlineMessage, ExecutionMessage, Taken } from '../../machines/message.ts';
+import type { CoordinationId } from '../../machines/id.ts';
+import { questionSchema, type Decided } from '../../machines/question.ts';
+import type { Awaited } from '../../machines/step.ts';
 import { createDriver } from './machine.ts';
 
 /** What an execution's machine is told, and what it says. */
@@ -25,7 +28,10 @@ export const facts = (max_attempts: number): CommandFacts => ({
   max_attempts,
 });
 
-export const accept = (reserved: boolean, max_attempts = 4): Incoming => ({
+/** The question whether it may start. */
+export const GATE = 'crd_gate';
+
+export const accept = (reserved: boolean, max_attempts = 4, gated = false): Incoming => ({
   type: 'execution.accept',
   session_id: 'ses_1',
   execution_id: 'exe_1',
@@ -37,6 +43,7 @@ export const accept = (reserved: boolean, max_attempts = 4): Incoming => ({
   timeout_ms: TIMEOUT,
   priority: 3,
   reserved,
+  ...(gated ? { confirmation: GATE } : {}),
   idempotency_key: null,
   at: START,
   random: 0,
@@ -67,6 +74,23 @@ export const wait = (of: number, at: number, sleeps: Record<string, number>, sus
   at,
   random: 0,
 });
+const question = questionSchema.parse({ operation: 'deploy', description: 'May it be deployed?' });
+/** The handler waits for the outcome of this question. */
+export const confirm = (of: number, at: number, coordination_id: CoordinationId, suspended = true): Incoming => ({
+  type: 'execution.wait',
+  start: of,
+  asked: [{ key: `confirm ${coordination_id}`, reason: 'confirm', coordination_id, question, details: null }],
+  suspended,
+  artifacts: [],
+  at,
+  random: 0,
+});
+export const confirmed = (coordination_id: CoordinationId, at: number, status: Decided = 'confirmed'): Incoming => ({
+  type: 'execution.confirmed',
+  confirmation: { coordination_id, status, confirmations: [], rejections: [] },
+  at,
+  random: 0,
+});
 export const step = (
   of: number,
   at: number,
@@ -94,3 +118,6 @@ export const types = (effects: readonly Effect[]) =>
 
 export const runs = (effects: readonly Effect[]): Run[] =>
   effects.flatMap((effect) => (effect.type === 'run' ? [effect.run] : []));
+
+/** Those that come by themselves. */
+export const sleeps = (awaited: readonly Awaited[]) => awaited.filter((each) => each.reason === 'sleep');

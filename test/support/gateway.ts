@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import type { Bus } from '../../brokers/bus.ts';
 import { defineCommand, type Command } from '../../machines/command.ts';
+import exportCommand from '../../src/commands/export.ts';
 import { createAudit } from '../../src/gateway/audit.ts';
 import { createGateway, type Gateway, type GatewayOptions } from '../../src/gateway/gateway.ts';
 import { createApiKey } from '../../src/gateway/keys.ts';
@@ -41,6 +42,12 @@ export const testCommands: ReadonlyMap<string, Command> = new Map(
     }),
   ].map((command) => [command.facts.name, command]),
 );
+
+/** With the one that an operation of its own stands for. */
+export const gatewayCommands: ReadonlyMap<string, Command> = new Map([
+  ...testCommands,
+  [exportCommand.facts.name, exportCommand],
+]);
 
 /** Whatever was parsed: a test looks at what it expects. */
 export type Json = ReturnType<typeof JSON.parse>;
@@ -88,7 +95,7 @@ export const startGateway = async (options: Partial<GatewayOptions> = {}, bus?: 
   const gateway = await createGateway({
     system,
     keys: system.keys,
-    commands: testCommands,
+    commands: gatewayCommands,
     dataDirectory: directory,
     http: { host: '127.0.0.1', port: 0 },
     log: createLog({ level: 'debug', destination: { write: (line) => void lines.push(line) } }),

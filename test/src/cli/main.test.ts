@@ -54,6 +54,7 @@ test.before.each(async (context) => {
       owner: 'ada',
       clients: [],
       executions: [],
+      coordinations: [],
     }),
     'sessions.list': () => ({
       items: [{ session_id: SESSION, status: 'active', owner: 'ada', created_at: 'now' }],

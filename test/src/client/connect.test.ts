@@ -109,6 +109,7 @@ test('a view is the present state and goes on with the events', async ({ gateway
     owner: 'ada',
     clients: [],
     executions: [],
+    coordinations: [],
   });
   const session = await connect({ url: gateway.http, token: TOKEN });
   const stop = new AbortController();

@@ -48,13 +48,14 @@ test.after(() => rmSync(directory, { recursive: true, force: true }));
 
 test('loads the built-in commands and those of modules, by name', async () => {
   const commands = await loadCommands(commandModules([moduleOf('say.ts', commandSource('say'))]));
-  assert.equal([...commands.keys()].toSorted(), ['analyze', 'help', 'say']);
+  assert.equal([...commands.keys()].toSorted(), ['analyze', 'export', 'help', 'say']);
   const facts = (name: string) => {
     const { operation, risk, mode, resource } = (commands.get(name) as Command).facts;
     return [operation, risk, mode, resource];
   };
   assert.equal(facts('help'), ['read', 'minimal', 'sync', 'operations']);
   assert.equal(facts('analyze'), ['read', 'low', 'async', 'operations']);
+  assert.equal(facts('export'), ['read', 'high', 'async', 'operations']);
   assert.equal(facts('say'), ['write', 'medium', 'async', 'operations']);
 });
 
@@ -113,7 +114,7 @@ help('lists all commands with schema, risk and operation', async () => {
     assert.ok((loaded.get('help') as Command).result.safeParse(all).success);
     assert.equal(
       all.commands.map(({ name }) => name),
-      ['analyze', 'help', 'say'],
+      ['analyze', 'export', 'help', 'say'],
     );
     const { commands: one } = await runHelp(loaded, { command: 'say' });
     assert.is(one.length, 1);
@@ -125,6 +126,7 @@ help('lists all commands with schema, risk and operation', async () => {
       risk: 'medium',
       mode: 'async',
       timeout: 1800,
+      confirmations: 0,
       args_schema: {
         $schema: 'https://json-schema.org/draft/2020-12/schema',
         type: 'object',
@@ -158,7 +160,10 @@ help('refuses a name that is none, naming the field', async () => {
   } catch (error) {
     assert.instance(error, ProblemError);
     const { code, errors } = (error as ProblemError).problem;
-    assert.equal([code, errors], ['unknown_command', [{ field: 'args.command', expected: 'one of analyze, help' }]]);
+    assert.equal(
+      [code, errors],
+      ['unknown_command', [{ field: 'args.command', expected: 'one of analyze, export, help' }]],
+    );
   }
 });
 

@@ -104,8 +104,8 @@ test('commands.list shows what the client may run', async ({ on }) => {
     conforms('commands.list', 200, listed.body);
     return listed.body.items.map(({ name }: Json) => name);
   };
-  assert.equal(await names(cli), ['help', 'work', 'shell']);
-  assert.equal(await names(web), ['help', 'work']);
+  assert.equal(await names(cli), ['help', 'work', 'shell', 'export']);
+  assert.equal(await names(web), ['help', 'work', 'export']);
 });
 
 test('an async command answers 202 at once, and a long-poll wakes with its end', async ({ on }) => {

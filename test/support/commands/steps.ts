@@ -59,6 +59,31 @@ const WAYS = {
       await codeOf(sleep(31 * 24 * HOUR_MS)),
     ];
   },
+  /** Two questions at once, of which one has a time to race with, and one after them. */
+  asks: async (ctx: Context) => {
+    line(ctx, `run ${ctx.attempt}`);
+    const status = async (name: string): Promise<string> =>
+      (await ctx.confirm({ description: name, details: { name, token: 't' } }, name)).status;
+    const both = await Promise.all([status('left'), status('right')]);
+    const third = await Promise.race([
+      ctx.confirm({ description: 'third' }).then(({ status: said }) => said),
+      ctx.sleep(ctx.args.ms, 'limit').then(() => 'late'),
+    ]);
+    return [...both, third];
+  },
+  notAsked: async (ctx: Context) => {
+    const { confirm } = ctx;
+    const named = (more: object, name?: string) => codeOf(confirm({ description: 'x', ...more } as never, name));
+    void confirm({ description: 'x' }, 'once').catch(() => {});
+    return [
+      await named({}, 'once'),
+      await named({}, ''),
+      await named({ required_confirmations: 0 }),
+      await named({ unheard: 1 }),
+      await named({ details: 'x'.repeat(16 * 1024) }),
+      await named({ details: 1n }),
+    ];
+  },
   many: async ({ step }: Context) => {
     for (let n = 0; n < 100; n++) await step(`${n}`, () => n);
     return await codeOf(step('one more', () => 1));

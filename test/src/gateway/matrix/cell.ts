@@ -1,6 +1,6 @@
 import { COMMON_ERRORS, type Operation } from '../../../../src/operations/operation.ts';
 import { operationNames, operationOf } from '../../../../src/operations/table.ts';
-import { testCommands } from '../../../support/gateway.ts';
+import { gatewayCommands, testCommands } from '../../../support/gateway.ts';
 import { DRY, fieldsOf } from './input.ts';
 import { expectedOf, hasOwn, isCharged, traceOf, type Expected, type Way } from './oracle.ts';
 import type { Persona } from './persona.ts';
@@ -26,9 +26,14 @@ export const waysOf = ({ bindings, http }: Operation): readonly Way[] => [
   'mqtt',
 ];
 
-/** Commands that differ in what they need, where the operation runs one; else one that nobody looks at. */
-const commandsOf = ({ right }: Operation): readonly string[] =>
-  right === 'command' ? [...testCommands.keys()] : ['help'];
+/**
+ * Commands that differ in what they need, where the operation runs whichever it is told; the one that it stands for; else
+ * one that nobody looks at.
+ */
+const commandsOf = (operation: Operation): readonly string[] => {
+  if (operation.right !== 'command') return ['help'];
+  return fieldsOf(operation).all.includes('command') ? [...testCommands.keys()] : ['export'];
+};
 
 export const OPERATIONS: readonly Operation[] = operationNames.map((name) => operationOf(name) as Operation);
 
@@ -44,7 +49,7 @@ const choicesOf = (operation: Operation, { standing }: Persona): readonly Choice
 export const cellsOf = (persona: Persona): readonly Cell[] =>
   OPERATIONS.flatMap((operation) =>
     choicesOf(operation, persona).flatMap((choice) => {
-      const need = testCommands.get(choice.command)?.facts.operation ?? 'read';
+      const need = gatewayCommands.get(choice.command)?.facts.operation ?? 'read';
       const question = [
         operation.name,
         ...(choice.own ? ['of its own'] : []),
@@ -108,7 +113,8 @@ export const faultsOfTrace = (
 ): string[] => {
   const trace = traceOf(expected, operation);
   const events = eventsSince(after, before);
-  const records = recordsSince(after, before);
+  // That a command of high risk was refused is told besides, merged.
+  const records = recordsSince(after, before).filter(({ type }) => type !== 'command_refused');
   const reason = expected.answered ? undefined : expected.reason;
   const fact = { principal, client_id: client?.client_id ?? null, operation: operation.name, reason, count: 1 };
   const { principal: _, client_id: __, ...data } = fact;

@@ -78,6 +78,7 @@ const permits = (right: Right, standing: Standing, { need, own }: Question): Exp
       return isOwner ? ANSWERED : forbidden('owner');
     case 'owner_or_self':
     case 'owner_or_issuer':
+    case 'owner_or_requester':
       return isOwner || own ? ANSWERED : forbidden('owner');
     case 'write_or_starter':
       return isOwner || own ? ANSWERED : covers(standing, 'write');
@@ -101,10 +102,11 @@ export const expectedOf = (standing: Standing, question: Question): Expected => 
 };
 
 /** Whether the caller can have one of its own of what the operation is about, where that makes a difference. */
-export const hasOwn = (right: Right, { credentials, place, verbs, mayShare }: Standing): boolean => {
+export const hasOwn = (right: Right, { credentials, place, verbs, mayShare, state }: Standing): boolean => {
   if (credentials !== 'client' || place === 'outside') return false;
   if (right === 'owner_or_self') return true;
   if (right === 'write_or_starter') return verbs.includes('read');
+  if (right === 'owner_or_requester') return verbs.includes('write') && state === 'good';
   return right === 'owner_or_issuer' && (place === 'owner' || mayShare);
 };
 

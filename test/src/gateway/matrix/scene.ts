@@ -85,6 +85,15 @@ const artifact = (scene: Scene): Promise<string> =>
     return name;
   });
 
+/** Asks a question that the requester may decide. */
+const ask = (scene: Scene, token: string | null): Promise<Json> =>
+  scene.stage.must('POST', `${pathOf(scene)}/coordinations`, token, {
+    operation: 'deploy',
+    description: 'May it be deployed?',
+    required_confirmations: 100,
+    requester_may_vote: true,
+  });
+
 /** A webhook of its session, which hears of little that happens there, and a delivery that has ended. */
 const webhook = (scene: Scene): Promise<Json> =>
   scene.once('webhook', () =>
@@ -128,6 +137,12 @@ export const fillersOf = (
   execution_id: () => (own ? (caller.execution_id ?? start(scene, caller.token, 'help')) : running(scene)),
   name: () => artifact(scene),
   share_id: async () => (own ? await share(scene, {}, caller) : await made(scene)).share_id,
+  coordination_id: async () =>
+    (await (own ? ask(scene, caller.token) : scene.once('question', () => ask(scene, scene.owner.token))))
+      .coordination_id,
+  operation: () => 'deploy',
+  description: () => 'May it be deployed?',
+  vote: () => 'confirm',
   capability_id: async () => (await made(scene)).capability.id,
   token: async () => (await made(scene)).token,
   key_id: async () => (await scene.stage.on.keyOf(scene.stage.unique('somebody'))).split('.')[0],
@@ -135,6 +150,7 @@ export const fillersOf = (
   delivery_id: () => delivery(scene),
   url: () => HOOK_URL,
   command: () => command,
+  format: () => 'json',
   client: () => ({ type: 'cli' }),
   principal: () => scene.stage.unique('somebody'),
 });
