@@ -242,6 +242,8 @@ export const createShardHost = (options: ShardHostOptions): ShardHost => {
         for (const granted of output.claims) {
           const shard = shards.get(granted.shard);
           if (shard === undefined) continue;
+          // Also where it is open: another claim was under way, and what was decided since is fenced.
+          close(shard);
           openShard(shard, granted);
           for (const sender of earlySenders(shard)) {
             toMain({ type: 'gap', shard: shard.index, epoch: shard.epoch, sender });
@@ -251,7 +253,14 @@ export const createShardHost = (options: ShardHostOptions): ShardHost => {
         }
         return;
       case 'unclaimed':
-        return retry(() => claim(output.shards));
+        return retry(() => {
+          // Another claim may have opened some of them meanwhile.
+          const closed = output.shards.filter((index) => {
+            const shard = shards.get(index);
+            return shard !== undefined && !isOpen(shard);
+          });
+          if (closed.length > 0) claim(closed);
+        });
       case 'loaded': {
         const shard = shards.get(output.shard);
         const { session } = output.loaded;

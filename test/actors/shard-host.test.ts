@@ -99,6 +99,23 @@ const start = async (limits: Partial<ShardLimits> = {}, machines: Catalogue = ca
 /** Opens a counter in a session that exists already or is not kept by its own machine. */
 const OPEN = { type: 'open' } as const;
 
+test('a claim that is granted while an epoch is open ends it: what was decided in it is forgotten', async () => {
+  const { host, settle, input, answer, journal } = await start();
+  const session = sessionOfShard();
+  host.inputs([input(session, OPEN, 'main', { fresh: true }), input(session, { type: 'count' })]);
+  await settle();
+  assert.equal(answer('main 2'), { count: 1 });
+  // Decided, and not yet with the journal when it serves a claim that was under way.
+  const late = input(session, { type: 'count' });
+  host.inputs([late]);
+  host.run();
+  host.journal({ type: 'claimed', claims: await journal.claim([SHARD]) });
+  const [shard, , ...rest] = late;
+  host.inputs([[shard, 2, ...rest] as Input]);
+  await settle();
+  assert.equal(answer('main 3'), { count: 2 });
+});
+
 test('a session that is opened, spoken to and put to sleep at once wakes where it stood', async () => {
   const { host, settle, input, answer, journal } = await start({ residentSessions: 1 });
   const [a, b] = [sessionOfShard(), sessionOfShard()];
