@@ -31,8 +31,10 @@ export const createNarrator = (): ((event: Event) => Entry) => {
 
   const runOf = ({ type, data }: Event): Run | null => {
     const id = textOf(data['execution_id']);
-    if (id === null || !type.startsWith('execution_')) return null;
+    if (id === null) return null;
     const known = runs.get(id);
+    // What else names an execution, as a question that it asks, belongs to it while it is known.
+    if (!type.startsWith('execution_')) return known ?? null;
     if (known !== undefined || type !== 'execution_queued') return known ?? { id, command: null, by: null };
     const starter = (data['started_by'] ?? {}) as { readonly principal?: unknown; readonly client_id?: unknown };
     const by = personOf(textOf(starter.client_id), textOf(starter.principal));

@@ -38,6 +38,34 @@ const artifactsOf = ({ artifacts }: Data): string | false => {
 
 const times = (count: unknown): string | false => Number(count) > 1 && `(${Number(count)} times)`;
 
+const lines = (value: unknown): string | null => (typeof value === 'string' && value !== '' ? value : null);
+
+/** Who has voted, and what they said to it. */
+const voters = (before: string, votes: unknown): string | false => {
+  const all = (Array.isArray(votes) ? votes : []) as readonly {
+    readonly principal?: unknown;
+    readonly comment?: unknown;
+  }[];
+  const each = all.map(({ principal, comment }) =>
+    words(text(principal), lines(comment) !== null && `(${text(comment)})`),
+  );
+  return each.length > 0 && `${before} ${each.join(', ')}`;
+};
+
+/** The one outcome of a question. */
+const decision =
+  (outcome: string) =>
+  ({ operation, coordination_id, confirmations, rejections, reason }: Data): Said =>
+    say(
+      words(
+        `The question ${text(operation)} ${outcome}`,
+        voters('for it:', confirmations),
+        voters('against it:', rejections),
+        told('— ', reason),
+        told('on ', coordination_id),
+      ),
+    );
+
 /** By type. One that is not here is told by its name and its fields, so that nothing new is left out. */
 const SENTENCES: Readonly<Record<string, (data: Data) => Said>> = {
   session_opened: ({ owner }) => say(words('opened the session', told('for ', owner))),
@@ -73,15 +101,32 @@ const SENTENCES: Readonly<Record<string, (data: Data) => Said>> = {
     say(words('ended the capability', text(capability_id), told('— ', reason), told('of ', clients))),
   security_violation: ({ operation, command, reason, count }) =>
     say(words('was refused', told('', operation), told('', command), told('— ', reason), times(count))),
-  coordination_request: (data) =>
+  coordination_request: ({ operation, description, required_confirmations, coordination_id, expires_at }) =>
     say(
-      words('asked for a decision:', told('', data['operation'])),
-      typeof data['description'] === 'string' ? data['description'] : fields(data),
+      words(
+        'asked for a decision:',
+        text(operation),
+        told('', coordination_id),
+        told('confirmations needed: ', required_confirmations),
+        told('until ', expires_at),
+      ),
+      lines(description),
     ),
-  coordination_vote: (data) =>
+  coordination_vote: ({ vote, comment, coordination_id }) =>
+    say(words('voted', text(vote), told('on ', coordination_id)), lines(comment)),
+  coordination_confirmed: decision('was confirmed'),
+  coordination_rejected: decision('was rejected'),
+  coordination_timed_out: decision('found no decision in time'),
+  coordination_cancelled: decision('was withdrawn'),
+  webhook_dead: ({ webhook_id, event_type, event_seq, attempts, reason }) =>
     say(
-      words('voted', told('', data['vote']), told('on ', data['coordination_id'])),
-      typeof data['comment'] === 'string' ? data['comment'] : null,
+      words(
+        told('gave up telling ', webhook_id),
+        told('of ', event_type),
+        told('number ', event_seq),
+        told('after attempts: ', attempts),
+        told('— ', reason),
+      ),
     ),
 };
 

@@ -44,6 +44,34 @@ const events = logOf([
     { severity: 'warning' },
   ],
   ['execution_started', { execution_id: EXE, attempt: 2 }],
+  [
+    'coordination_request',
+    {
+      coordination_id: 'crd_1',
+      operation: 'deploy',
+      description: 'Version 2\nto everybody',
+      required_confirmations: 1,
+      expires_at: '2026-01-31T12:05:00.000Z',
+      execution_id: EXE,
+    },
+    ada,
+  ],
+  ['coordination_vote', { coordination_id: 'crd_1', vote: 'confirm', comment: 'looks good' }, { principal: 'grace' }],
+  [
+    'coordination_confirmed',
+    {
+      coordination_id: 'crd_1',
+      operation: 'deploy',
+      execution_id: EXE,
+      confirmations: [{ principal: 'grace', client_id: GRACE, comment: 'looks good' }],
+      rejections: [],
+    },
+  ],
+  [
+    'webhook_dead',
+    { webhook_id: 'whk_1', event_type: 'coordination_vote', event_seq: 13, attempts: 9, reason: 'answered 500' },
+    { severity: 'warning' },
+  ],
   ['execution_queued', { execution_id: OTHER, command: 'help', priority: 0, timeout_ms: 1, started_by: ada }, ada],
   [
     'execution_failed',
@@ -59,7 +87,6 @@ const events = logOf([
     { principal: `share:${SHARE}`, client_id: GRACE, operation: 'shares.create', reason: 'may_share', count: 3 },
     { severity: 'warning', client_id: GRACE },
   ],
-  ['coordination_vote', { coordination_id: 'crd_1', vote: 'confirm', comment: 'looks good' }, ada],
   ['something_new', { of: 'a later release', n: 1 }, ada],
   ['share_revoked', { share_id: SHARE, capability_id: 'cap_1', reason: 'revoked' }, ada],
   ['client_left', { client_id: GRACE, reason: 'revoked' }],

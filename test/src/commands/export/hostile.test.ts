@@ -120,7 +120,9 @@ const session = fc
       ['execution_failed', { execution_id: reason, error: { title, detail: reason } }, { severity: 'error' }],
       ['share_created', { share_id: name, label: title, capability: { [name]: value } }, by],
       ['security_violation', { operation: title, command, reason, count: 2 }, { severity: 'warning', ...by }],
-      ['coordination_request', { operation: title, description: chunk }, by],
+      ['coordination_request', { operation: title, description: chunk, coordination_id: value }, by],
+      ['coordination_rejected', { operation: title, rejections: [{ principal, comment: chunk }], reason }],
+      ['webhook_dead', { webhook_id: name, event_type: value, reason }],
       ['never_heard_of', { [name]: value, nested: { [value]: [chunk] } }, by],
     ]);
     return { told, events, head: headOf(events, owner) };
