@@ -16,7 +16,10 @@ export interface WebhookDeliveriesOptions extends DeliveriesParts {
 }
 
 export interface DeliveriesLimits {
-  /** Attempts of one endpoint that are with the sender at a time. Default 4. */
+  /**
+   * Attempts of one endpoint that are with the sender, or whose end is not durable yet, at a time: where the store is
+   * slower than the receiver, the receiver waits. Default 8.
+   */
   readonly perEndpoint: number;
   /** Attempts that wait here, in all; one more is postponed for about 30 s. Default 100,000. */
   readonly waiting: number;
@@ -27,7 +30,7 @@ export interface DeliveriesLimits {
 }
 
 export interface WebhookDeliveries extends Deliveries {
-  /** Attempts that wait for a place, and that are made. */
+  /** Attempts that wait for a place, and that have one. */
   depth(): { readonly waiting: number; readonly sending: number };
 }
 
@@ -47,7 +50,7 @@ interface Lane {
 type Endpoint = Pick<WebhookContext, 'url' | 'secrets'> | null;
 
 const DEFAULT_LIMITS: DeliveriesLimits = {
-  perEndpoint: 4,
+  perEndpoint: 8,
   waiting: 100_000,
   text: 16 * 1_048_576,
   ahead: 4 * 1_048_576,
@@ -56,6 +59,7 @@ const DEFAULT_LIMITS: DeliveriesLimits = {
 const ENDPOINTS = 10_000;
 const PAGE = 100;
 const READ_AHEAD = 64;
+const EVENTS_AHEAD = 4_096;
 
 const failed = (reason: string, final: boolean): Omit<Extract<DeliveryMessage, { ok: boolean }>, 'attempt'> => ({
   type: 'delivery.attempted',
@@ -88,6 +92,7 @@ export const createWebhookDeliveries = (options: WebhookDeliveriesOptions): Webh
   const underWay = new Map<string, number>();
   const endpoints = new LRUCache<string, Promise<Endpoint>>({ max: ENDPOINTS });
   const ahead = new LRUCache<string, string>({
+    max: EVENTS_AHEAD,
     maxSize: limits.ahead,
     sizeCalculation: (event, key) => event.length + key.length,
   });
@@ -145,19 +150,18 @@ export const createWebhookDeliveries = (options: WebhookDeliveriesOptions): Webh
     }
   };
 
-  const tell = ({ attempt: { delivery_id, attempt }, place }: Task, message: DeliveryMessage): void => {
-    void report(delivery_id, place, message).committed.then(() => {
-      if (underWay.get(delivery_id) === attempt) underWay.delete(delivery_id);
-    });
+  const tell = async ({ attempt: { delivery_id, attempt }, place }: Task, message: DeliveryMessage): Promise<void> => {
+    await report(delivery_id, place, message).committed;
+    if (underWay.get(delivery_id) === attempt) underWay.delete(delivery_id);
   };
 
   const make = async (lane: Lane, task: Task): Promise<void> => {
     lane.sending += 1;
     sending += 1;
     const message = await attempted(task);
+    if (message !== null) await tell(task, message);
     lane.sending -= 1;
     sending -= 1;
-    if (message !== null) tell(task, message);
     pump(task.attempt.webhook_id, lane);
   };
 
@@ -189,7 +193,7 @@ export const createWebhookDeliveries = (options: WebhookDeliveriesOptions): Webh
       if (isClosed) return;
       const task: Task = { attempt, place, event };
       underWay.set(attempt.delivery_id, attempt.attempt);
-      if (waiting >= limits.waiting) return tell(task, { type: 'delivery.postponed', attempt: attempt.attempt });
+      if (waiting >= limits.waiting) return void tell(task, { type: 'delivery.postponed', attempt: attempt.attempt });
       if (text + (event?.length ?? 0) > limits.text) task.event = null;
       text += task.event?.length ?? 0;
       waiting += 1;

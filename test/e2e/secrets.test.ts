@@ -29,6 +29,7 @@ const config = space.config({
   commands: ['no-op'],
   auth: { ...ISSUER, jwks: 'keys.json' },
   limits: { failed_logins: 100_000 },
+  webhooks: { allow: ['127.0.0.1/32'] },
 });
 const server = await space.serve({ config, env: { ARBOR_LOG_LEVEL: 'trace' } });
 const { plantToken, hear, call, create, dial, dialAs, forget, leaks, leaksIn } = eavesdrop(server);
@@ -43,6 +44,8 @@ const session: SessionId = own.session_id;
 const base = `/v1/sessions/${session}`;
 const ada = await create('an API key', 'api_key', '/v1/keys', { body: { principal: 'ada' } });
 const share = await create('a share’s token', 'token', `${base}/shares`, { body: { label: 'for all' } });
+const HOOK = { url: 'http://127.0.0.1:9/' };
+await create('a webhook’s secret', 'secret', `${base}/webhooks`, { body: HOOK });
 const guest = await create('a guest’s token', 'client_token', '/v1/join', {
   token: null,
   body: { token: share.token, client: { type: 'web' } },
@@ -97,6 +100,7 @@ test('the same JSON-RPC request again is answered without the token', async () =
   for (const [method, field, params] of [
     ['shares.create', 'token', { label: 'twice' }],
     ['clients.register', 'client_token', { client: { type: 'api' } }],
+    ['webhooks.create', 'secret', { ...HOOK, types: ['webhook_dead'] }],
   ] as const) {
     const { result: first } = await rpc(method, params, method);
     plantToken(`the token of ${method} over MQTT`, first[field]);
@@ -227,13 +231,29 @@ test('no list, no event, no document and no metric shows one again', async () =>
   witness.end();
   hear('events by pages', JSON.stringify(events));
   for (const [id, token] of sessions)
-    for (const part of ['', '/events?limit=1000', '/clients', '/shares', '/executions', '/capabilities', '/commands'])
+    for (const part of [
+      '',
+      '/events?limit=1000',
+      '/clients',
+      '/shares',
+      '/webhooks',
+      '/executions',
+      '/capabilities',
+      '/commands',
+    ])
       assert.is((await call('GET', `/v1/sessions/${id}${part}`, { token })).status, 200);
   for (const path of ['/v1/sessions', '/v1/keys', '/v1/audit?limit=1000', '/v1/audit/verify'])
     assert.is((await call('GET', path)).status, 200);
   for (const path of ['/metrics', '/openapi.json', '/healthz', '/readyz'])
     assert.is((await call('GET', path, nobody)).status, 200);
-  for (const method of ['sessions.get', 'clients.list', 'shares.list', 'capabilities.list', 'events.list'])
+  for (const method of [
+    'sessions.get',
+    'clients.list',
+    'shares.list',
+    'webhooks.list',
+    'capabilities.list',
+    'events.list',
+  ])
     assert.ok((await rpc(method, {})).result, method);
   // What is live over MQTT has come once the watcher is answered.
   await watcher.drain();

@@ -21,7 +21,8 @@ const attempt = (n: number, webhook = 1, seq = n): DeliveryAttempt => ({
   attempt: 1,
 });
 
-const stage = (limits: Partial<DeliveriesLimits> = {}) => {
+/** `slow`: what is reported is not durable before it is said so. */
+const stage = (limits: Partial<DeliveriesLimits> = {}, slow = false) => {
   const sent: (WebhookAttempt & { readonly end: (result: AttemptResult) => void })[] = [];
   const reported: (readonly [string, DeliveryMessage])[] = [];
   const durable: (() => void)[] = [];
@@ -51,7 +52,7 @@ const stage = (limits: Partial<DeliveriesLimits> = {}) => {
     now: () => on.now,
     report: (delivery, _, message) => {
       reported.push([delivery, message]);
-      return { committed: new Promise((resolve) => durable.push(resolve)) };
+      return { committed: slow ? new Promise((resolve) => durable.push(resolve)) : Promise.resolve() };
     },
     sender: {
       send: (what) => new Promise((resolve) => sent.push({ ...what, end: resolve })),
@@ -69,7 +70,7 @@ const stage = (limits: Partial<DeliveriesLimits> = {}) => {
 const bodies = (sent: readonly WebhookAttempt[]): string[] => sent.map(({ body }) => body);
 
 test('an attempt is made with the event at hand, and its end reported', async () => {
-  const { deliveries, sent, reported, durable, read } = stage();
+  const { deliveries, sent, reported, durable, read } = stage({}, true);
   deliveries.deliver(attempt(1), PLACE, 'at hand');
   await settle();
   const [{ end, ...made }] = sent as [(typeof sent)[0]];
@@ -104,6 +105,18 @@ test('a few of each endpoint at a time, in order; one that is slow delays no oth
   sent[1]?.end(GOOD);
   await settle();
   assert.equal(bodies(sent), ['1', '2', 'other', '3']);
+});
+
+test('where the store is slower than the receiver, the receiver waits', async () => {
+  const { deliveries, sent, durable } = stage({ perEndpoint: 2 }, true);
+  for (let n = 1; n <= 4; n++) deliveries.deliver(attempt(n), PLACE, `${n}`);
+  await settle();
+  for (const { end } of sent) end(GOOD);
+  await settle();
+  assert.equal(bodies(sent), ['1', '2']);
+  durable[0]?.();
+  await settle();
+  assert.equal(bodies(sent), ['1', '2', '3']);
 });
 
 test('what is not at hand is read, many at a time', async () => {
@@ -178,13 +191,12 @@ test('an endpoint is read once until it changes; an old secret signs no longer t
 });
 
 test('with a deleted endpoint what waits here is cancelled, and what waits for its time as well', async () => {
-  const { deliveries, reported, on, live, sent, durable } = stage();
+  const { deliveries, reported, on, live, sent } = stage();
   live.push({ id: 'dlv_8', done: false } as StoredActor, { id: 'dlv_9', done: true } as StoredActor);
   on.state = 'deleted';
   deliveries.changed('whk_1', PLACE);
   deliveries.deliver(attempt(1), PLACE, '1');
   await settle();
-  for (const done of durable) done();
   assert.equal(reported.map(([id, { type }]) => `${id} ${type}`).toSorted(), [
     'dlv_1 delivery.cancel',
     'dlv_8 delivery.cancel',
