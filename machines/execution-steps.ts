@@ -162,11 +162,10 @@ export const step = (context: ExecutionContext, message: Of<'execution.step'>): 
   },
 });
 
-/** What was not asked before: a question is put once, however often its handler runs. */
+/** What was not asked before, and has not come: it is asked once, however often its handler runs. */
 const fresh = ({ awaited, recorded }: ExecutionContext, asked: readonly Asked[]): readonly Asked[] => {
-  const known = new Set(awaited.map(({ key }) => key));
-  const answered = new Set(recorded.map(({ key }) => key));
-  return asked.filter(({ key, reason }) => !known.has(key) && (reason === 'sleep' || !answered.has(key)));
+  const known = new Set([...awaited, ...recorded].map(({ key }) => key));
+  return asked.filter(({ key }) => !known.has(key));
 };
 
 /** Puts the questions among these to the session. */
@@ -207,10 +206,8 @@ const waitingFor = (awaited: readonly Awaited[], until: number | null): Record<s
 export const wait = (context: ExecutionContext, { asked, artifacts, at }: Of<'execution.wait'>): Now => {
   const news = fresh(context, asked);
   const awaited = addAwaited(context.awaited, news, at);
-  // The outcome of what it asked for may have come while it went on with something else.
-  const isThere = asked.some(
-    ({ key, reason }) => reason === 'confirm' && context.recorded.some((each) => each.key === key),
-  );
+  // What it asked for may have come while it went on with something else.
+  const isThere = asked.some(({ key }) => context.recorded.some((each) => each.key === key));
   const until = isThere ? at : whenFirst(awaited);
   return {
     change: {

@@ -111,7 +111,7 @@ const actions: fc.Arbitrary<Action> = fc.oneof(
   one('slow', 1),
   one('recover', 3),
   one('kill', 3),
-  one('worker', 4, { which: nat(1) }),
+  one('worker', 6, { which: nat(1) }),
   one('crash', 2, { which: nat(3) }),
   one('break', 1, { which: nat(7) }),
   one('stall', 1, { which: nat(7) }),

@@ -35,6 +35,12 @@ const questionsOf = (room: Room): readonly string[] =>
     typeof answer?.['coordination_id'] === 'string' ? [answer['coordination_id']] : [],
   );
 
+/** Waits a little for a moment in which the worker has just said something: there is most to lose. */
+const killWorker = async (room: Room, worker: number): Promise<void> => {
+  for (let steps = 0; steps < 40 && !room.server().threads.hasWords(worker); steps++) await room.step(1);
+  room.server().threads.killWorker(worker);
+};
+
 const act = (room: Room, action: Action): void | Promise<void> => {
   switch (action.do) {
     case 'steps':
@@ -59,7 +65,7 @@ const act = (room: Room, action: Action): void | Promise<void> => {
     case 'kill':
       return room.kill();
     case 'worker':
-      return room.server().threads.killWorker(action.which);
+      return killWorker(room, action.which);
     case 'crash':
       return room.server().up()?.handlers.crash(action.which);
     case 'break':

@@ -35,6 +35,8 @@ export interface ThreadsOptions {
 /** The parts of a ring in one thread, and what can be done to them. */
 export interface Threads {
   readonly parts: RingParts;
+  /** Whether something that a shard worker has said is under way to the journal. */
+  hasWords(worker: number): boolean;
   /** Ends a shard worker in the middle of whatever it is at. */
   killWorker(worker: number): void;
   /** Doubles what was last sent to a worker. */
@@ -43,6 +45,8 @@ export interface Threads {
   slowStore(slow: boolean): void;
 }
 
+/** How late the last words of a worker may come. */
+const LATEST_MS = 2_000;
 const RETRY_MS = 250;
 /** One of so many messages to a worker arrives twice. */
 const DOUBLED_EVERY = 32;
@@ -51,6 +55,7 @@ interface Worker {
   readonly domain: Domain;
   readonly host: ShardHost;
   readonly inbox: Channel;
+  readonly outbox: Channel;
 }
 
 export const createThreads = ({ world, channels, process, disk, faults }: ThreadsOptions): Threads => {
@@ -159,7 +164,7 @@ export const createThreads = ({ world, channels, process, disk, faults }: Thread
         retry: (task) => void setTimeout(() => ran(task), RETRY_MS),
         taking: (shard, n) => Object.assign(marks, { shard, n }),
       });
-      workers.set(worker, { domain, host, inbox });
+      workers.set(worker, { domain, host, inbox, outbox });
       ended = (dead, reason) => {
         if (workers.get(dead)?.domain.alive !== true) return;
         (workers.get(dead) as Worker).domain.alive = false;
@@ -194,7 +199,17 @@ export const createThreads = ({ world, channels, process, disk, faults }: Thread
       pool: createPool,
       reads: () => ({ ...journal.reads, close: () => {} }),
     },
-    killWorker: (worker) => ended(worker, 'its thread died'),
+    hasWords: (worker) => (workers.get(worker)?.outbox.size() ?? 0) > 0,
+    killWorker: (worker) => {
+      const outbox = workers.get(worker)?.outbox;
+      // What it had said may come long after its successor has begun.
+      if (outbox !== undefined && outbox.size() > 0 && world.draw(2) === 0)
+        world.within(process, () => {
+          outbox.stalled = true;
+          setTimeout(() => (outbox.stalled = false), world.draw(LATEST_MS));
+        });
+      ended(worker, 'its thread died');
+    },
     doubleInput: (worker) => workers.get(worker)?.inbox.double(),
     slowStore: (slow) => {
       fromJournal.stalled = slow;
