@@ -6,7 +6,7 @@ import { connackOf } from '../support/ears.ts';
 import { within } from '../support/mqtt-wire.ts';
 import { createWorkspace, type Answer, type Json } from '../support/server.ts';
 import { ok } from './scene.ts';
-import { accepted, createSpending, othersAre, pathOf, placeOf, queuedBy } from './spending.ts';
+import { accepted, createSpending, pathOf, placeOf, queuedBy } from './spending.ts';
 
 /** Nobody gives oneself more than one was given (contract, section 6, and promise 11), whatever one asks for. */
 const test = suite('widening');
