@@ -194,7 +194,7 @@ test('JSON-RPC does what HTTP does', async (stage) => {
   on.system.complete(execution_id, 'done');
   assert.is((await waiting).result.result, 'done');
   assert.ok((await call('events.list', { after: 1 })).result.events.length > 3);
-  assert.is((await call('commands.list')).result.items.length, 3);
+  assert.is((await call('commands.list')).result.items.length, 4);
   const registered = await call('clients.register', { client_type: 'web' });
   assert.match(registered.result.client_token, /^cli_/);
 });
@@ -275,7 +275,7 @@ test('state and can come with the subscription and follow changes', async (stage
   const first = (topic: string) => heard.find((each) => each.topic === topic);
   assert.is(first(session.state_channel)?.retain, true);
   assert.is(first(session.state_channel)?.json.status, 'active');
-  assert.equal(first(can)?.json.commands, ['help', 'work', 'shell']);
+  assert.equal(first(can)?.json.commands, ['help', 'work', 'shell', 'export']);
   assert.ok(first(can)?.json.operations.includes('commands.execute'));
   const { body } = await on.call('POST', `/v1/sessions/${session.session_id}/commands`, { body: { command: 'work' } });
   const states = () => heard.filter(({ topic, retain }) => topic === session.state_channel && !retain);
