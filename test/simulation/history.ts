@@ -5,8 +5,8 @@ import type { Action, History, PlainAction } from './actions.ts';
 import { HOOK } from './receiver.ts';
 import { createRoom, type Member, type Room } from './room.ts';
 
-/** Long enough for whatever has a deadline to come to its end, beyond the longest timeout and the grace time. */
-const SETTLE_MS = 150_000;
+/** Long enough for whatever has a deadline to come to its end: the longest timeout, and then a delivery that was put off. */
+const SETTLE_MS = 240_000;
 
 const pick = <T>(all: readonly T[], choice: number): T | undefined => all[choice % Math.max(1, all.length)];
 
