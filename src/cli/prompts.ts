@@ -19,12 +19,14 @@ export interface PromptOptions {
   readonly client: Pick<HttpClient, 'coordinations'>;
   readonly input: NodeJS.ReadableStream;
   readonly output: NodeJS.WritableStream;
+  /** Ctrl-C: a terminal that is read line by line gives it to its reader, not to the process. */
+  readonly onInterrupt: () => void;
 }
 
 const ANSWERS: Readonly<Record<string, Vote>> = { c: 'confirm', confirm: 'confirm', r: 'reject', reject: 'reject' };
 
-export const createPrompts = ({ client: { coordinations }, input, output }: PromptOptions): Prompts => {
-  const lines = createInterface({ input, output });
+export const createPrompts = ({ client: { coordinations }, input, output, onInterrupt }: PromptOptions): Prompts => {
+  const lines = createInterface({ input, output }).on('SIGINT', onInterrupt);
   let waiting: Coordination[] = [];
   let current: { readonly id: string; readonly stop: AbortController } | null = null;
   let closed = false;

@@ -42,7 +42,10 @@ export const watch = async (settings: Settings, session_id: string, flags: Watch
   const interrupt = (): void => stop.abort();
   process.once('SIGINT', interrupt);
   const { stdin: input, stderr: output } = process;
-  const prompts = prompt && !json && input.isTTY && output.isTTY ? createPrompts({ client, input, output }) : null;
+  const prompts =
+    prompt && !json && input.isTTY && output.isTTY
+      ? createPrompts({ client, input, output, onInterrupt: interrupt })
+      : null;
   // What waits for an answer is there the moment that somebody comes.
   for (const question of coordinations) {
     if (prompts !== null) prompts.ask(question);

@@ -33,9 +33,21 @@ const create = () => {
       return { ...question(id), status: vote === 'confirm' ? 'confirmed' : 'rejected' };
     },
   } as unknown as HttpClient['coordinations'];
-  const prompts = createPrompts({ client: { coordinations }, input, output });
+  let interrupts = 0;
+  // As a terminal, which reads key by key.
+  Object.assign(output, { isTTY: true });
+  const onInterrupt = (): void => void (interrupts += 1);
+  const prompts = createPrompts({ client: { coordinations }, input, output, onInterrupt });
   const shows = (text: string) => eventually(`it says ${text}`, () => said.includes(text));
-  return { prompts, votes, shows, said: () => said, type: (text: string) => void input.write(`${text}\n`) };
+  return {
+    prompts,
+    votes,
+    shows,
+    input,
+    interrupts: () => interrupts,
+    said: () => said,
+    type: (text: string) => void input.write(`${text}\n`),
+  };
 };
 const event = (type: string, coordination_id: string): Event =>
   ({ type, data: { coordination_id } }) as unknown as Event;
@@ -67,6 +79,15 @@ test('what has its outcome is not asked any more, and Enter leaves a question to
   await eventually('the last is answered', () => votes.length === 1);
   assert.equal(votes, ['crd_4 confirm']);
   assert.not.match(said(), 'May crd_2');
+  prompts.close();
+});
+
+test('Ctrl-C reaches whoever asked, also while a question waits', async () => {
+  const { prompts, shows, input, interrupts } = create();
+  prompts.ask(question('crd_1'));
+  await shows('May crd_1 be deployed?');
+  input.write('\x03');
+  await eventually('it is heard', () => interrupts() === 1);
   prompts.close();
 });
 
