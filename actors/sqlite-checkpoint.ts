@@ -1,4 +1,3 @@
-import { once } from 'node:events';
 import { Worker } from 'node:worker_threads';
 import { workerUrl } from './worker-url.ts';
 
@@ -56,7 +55,8 @@ export const createCheckpointer = (directory: string, onError: (error: Error) =>
     },
     close: async () => {
       if (worker === null || hasEnded) return;
-      const ended = once(worker, 'exit');
+      // Its error is told already: the journal is closed all the same.
+      const ended = new Promise((resolve) => worker?.once('exit', resolve));
       worker.ref();
       worker.postMessage('close');
       const timer = setTimeout(() => void worker?.terminate(), CLOSE_MS);
