@@ -277,7 +277,7 @@ export const cancelRevoked = (context: ExecutionContext, { at }: Of<'execution.r
   return end(context, at, 'cancelled', { error }, { cancelled_by: null, reason: 'revoked' }, 'warning', [stop]);
 };
 
-export const timeOut = (context: ExecutionContext, { at }: Of<'deadline'>): Now => {
+export const timeOut = (context: ExecutionContext, { at }: Of<'deadline' | 'execution.wait'>): Now => {
   const { execution_id, timeout_ms } = context;
   const error = problem('timed_out', `not ended within ${timeout_ms / 1000} s of its acceptance`);
   const stop: Effect = { type: 'stop', execution_id, reason: 'timed_out' };

@@ -21,6 +21,10 @@ const isCurrent = ({ context, event: { start: of } }: Args<Extract<Incoming, { s
 const isSuspension = ({ context, event: { start: of, asked, suspended } }: Args<'execution.wait'>): boolean =>
   of === context.starts && suspended && asked.length + context.awaited.length > 0;
 
+/** Its time is over, but the deadline has not come yet: it does not count anew after the sleep. */
+const isTooLate = (args: Args<'execution.wait'>): boolean =>
+  isSuspension(args) && args.event.at >= expiry(args.context);
+
 const isExpired = ({ context, event: { at } }: Args<'deadline'>): boolean =>
   isDue(context, at) && at >= expiry(context);
 
@@ -115,6 +119,7 @@ export const execution = createMachine({
         'execution.output': { guard: isCurrent, actions: act(step.output) },
         'execution.step': { guard: isCurrent, actions: act(step.step) },
         'execution.wait': [
+          { guard: isTooLate, target: 'timed_out', actions: act(step.timeOut) },
           { guard: isSuspension, target: 'waiting', actions: act(step.wait) },
           { guard: isCurrent, actions: act(step.ask) },
         ],

@@ -192,6 +192,8 @@ test('whatever arrives whenever: one end, no step back, no attempt too many, one
         }
         if (WAITS.has(before.value)) waited += at - since;
         if (!WAITS.has(value) && !one.done()) assert.is(context.waited_ms, waited);
+        if (value === 'waiting' && before.value === 'running')
+          assert.ok(at < START + TIMEOUT + waited, 'who falls asleep has time left');
         // An answer that is there already wakes at once.
         if (message.type === 'execution.wait') wokenAt = at;
         if (value === 'waiting' && context.deadline !== wokenAt)

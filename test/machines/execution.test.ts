@@ -197,6 +197,17 @@ test('a sleep holds no thread, wakes in time, and counts neither as an attempt n
   assert.is(one.standing().context.attempts, 1);
 });
 
+test('whose time is over does not sleep any more, also where the sleep arrives before the deadline', () => {
+  const one = create();
+  one.take(accept(true));
+  assert.equal(types(one.take(wait(1, START + TIMEOUT, { a: 100_000 }))), [
+    'execution_timed_out',
+    'stop',
+    'execution.ended',
+  ]);
+  assert.is(one.standing().context.deadline, null);
+});
+
 test('several sleeps wait side by side: the first wakes, the others keep their time over retries', () => {
   const one = create();
   one.take(accept(true));
