@@ -62,7 +62,7 @@ export const agentPoolSettings = (options: AgentPoolOptions): AgentPoolSettings 
     startMs: 30_000,
     ...options,
     maxHeapMb,
-    hardHeapMb: maxHeapMb * 4,
+    hardHeapMb: maxHeapMb * 3,
     artifacts: join(options.dataDirectory, 'artifacts'),
   });
 };
