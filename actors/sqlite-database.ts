@@ -11,6 +11,8 @@ const CACHE_KIB = 65_536;
 /** Where commits begin to checkpoint by themselves; only reached when nobody calls `apply`. */
 const BACKSTOP_PAGES = 32_768;
 
+/** What is looked at once is kept nowhere. */
+const CHECKING_KIB = 1_024;
 /** Up to this size the pages are looked at when it is opened: about 1 ms a MiB. */
 const CHECKED_BYTES = 256 * 1_048_576;
 
@@ -85,9 +87,10 @@ export const openWriter = (directory: string): DatabaseSync => {
 export const checkPages = (db: DatabaseSync, directory: string): void => {
   const file = databaseFile(directory);
   if (statSync(file).size > CHECKED_BYTES) return;
+  // All of the file goes through the cache, and what that has once held the allocator keeps.
+  db.exec(`PRAGMA cache_size = -${CHECKING_KIB}`);
   const { quick_check: said } = db.prepare('PRAGMA quick_check(1)').get() as { quick_check: string };
-  // All of the file went through the cache, which would keep as much of it as it may hold.
-  db.exec('PRAGMA shrink_memory');
+  db.exec(`PRAGMA cache_size = -${CACHE_KIB}`);
   if (said !== 'ok') throw new StoreFailedError(`${file} is damaged: ${said.replaceAll(/\s+/g, ' ')}`);
 };
 
