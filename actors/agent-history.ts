@@ -5,8 +5,8 @@ import type { Reads } from './reads.ts';
 import { databaseFile, openReader } from './sqlite-database.ts';
 import { eventReadsOver } from './sqlite-event-reads.ts';
 
-/** The most events on a page; the reads bound its text. */
-const PAGE = 1_000;
+/** The most events on a page: few, since a page lives long enough to grow old; the reads bound its text. */
+const PAGE = 250;
 
 export interface HistoryOptions {
   readonly dataDirectory: string;

@@ -38,7 +38,7 @@ export interface AgentPoolOptions {
   readonly startMs?: number;
   /**
    * Megabytes of heap and buffers at which a thread is ended; default 512. The pool watches it itself: V8's own limit,
-   * four times as high, ends the whole process where a handler fills the heap in large steps or in a hot loop.
+   * twice as high, ends the whole process where a handler fills the heap in large steps or in a hot loop.
    */
   readonly maxHeapMb?: number;
 }
@@ -62,7 +62,8 @@ export const agentPoolSettings = (options: AgentPoolOptions): AgentPoolSettings 
     startMs: 30_000,
     ...options,
     maxHeapMb,
-    hardHeapMb: maxHeapMb * 3,
+    // No higher: below 2 GiB V8 lets less garbage gather, tens of megabytes in an export.
+    hardHeapMb: maxHeapMb * 2,
     artifacts: join(options.dataDirectory, 'artifacts'),
   });
 };

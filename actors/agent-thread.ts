@@ -1,3 +1,4 @@
+import { flushCompileCache } from 'node:module';
 import { threadId } from 'node:worker_threads';
 import { loadCommands } from './agent-commands.ts';
 import type { AgentTask, PoolMethods, RunLine, ThreadMethods } from './agent-messages.ts';
@@ -24,6 +25,8 @@ export default ({ port, modules, roots, dataDirectory, artifacts, claims }: Agen
       send: (end) => port.postMessage(JSON.stringify(end)),
       leave: () => process.exit(1),
     });
+    // Where compiled code is kept: a thread that is ended with its process writes nothing.
+    flushCompileCache();
     return { threadId };
   };
   const methods: ThreadMethods = {

@@ -1,3 +1,4 @@
+import { flushCompileCache } from 'node:module';
 import { parentPort, receiveMessageOnPort, workerData, type MessagePort } from 'node:worker_threads';
 import { stopwatch } from './clock.ts';
 import { createSqliteJournal, type FoundJournal } from './journal-sqlite.ts';
@@ -50,3 +51,5 @@ main.on(
   }),
 );
 main.postMessage({ type: 'ready', found } satisfies JournalNotice);
+// Where compiled code is kept: a thread that is ended with its process writes nothing.
+flushCompileCache();

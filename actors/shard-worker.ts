@@ -1,3 +1,4 @@
+import { flushCompileCache } from 'node:module';
 import { getHeapStatistics } from 'node:v8';
 import { receiveMessageOnPort } from 'node:worker_threads';
 import type { Catalogue } from '../machines/catalogue.ts';
@@ -16,6 +17,8 @@ const RETRY_MS = 250;
  */
 export default async ({ main, journal, clockAnchor, catalogue, limits, taking }: ShardTask): Promise<never> => {
   const loaded = (await import(catalogue)) as { readonly catalogue: Catalogue };
+  // Where compiled code is kept: a thread that is ended with its process writes nothing.
+  flushCompileCache();
   const clock = anchoredClock(clockAnchor);
   const newId = createIdentifiers(clock);
   const marks = new Float64Array(taking);

@@ -1,4 +1,6 @@
+import { flushCompileCache } from 'node:module';
 import { setFlagsFromString } from 'node:v8';
+import { keepCompiledCode } from './compiled-code.ts';
 import { EXIT } from './errors.ts';
 import { DEFAULT_URL } from './settings.ts';
 import { oneLine } from './text.ts';
@@ -32,6 +34,7 @@ export const serve = async (flags: ServeFlags): Promise<number> => {
     stop();
   };
   process.on('SIGTERM', onSignal).on('SIGINT', onSignal);
+  keepCompiledCode();
   growYoungGenerations(1);
   const { startServer } = await import('../start.ts');
   const onFatal = (error: Error): void => {
@@ -44,6 +47,8 @@ export const serve = async (flags: ServeFlags): Promise<number> => {
   const url = server.http === DEFAULT_URL ? '' : ` --url ${server.http}`;
   const hint = `in a second terminal: npx arbor${url} run analyze .`;
   process.stdout.write(`arbor is ready: ${server.http} and ${server.mqtt}; ${hint}\n`);
+  // A process that is killed writes nothing on its way out.
+  flushCompileCache();
   await stopped;
   await server.close();
   return EXIT.ok;

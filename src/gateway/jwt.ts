@@ -1,13 +1,4 @@
-import {
-  createLocalJWKSet,
-  createRemoteJWKSet,
-  customFetch,
-  jwtVerify,
-  type FetchImplementation,
-  type JSONWebKeySet,
-  type JWTPayload,
-  type JWTVerifyGetKey,
-} from 'jose';
+import type { FetchImplementation, JSONWebKeySet, JWTPayload, JWTVerifyGetKey } from 'jose';
 import { LRUCache } from 'lru-cache';
 import { z } from 'zod';
 import type { Log } from './log.ts';
@@ -130,10 +121,9 @@ const subjectOf = ({ sub }: JWTPayload): string | null =>
     ? sub
     : null;
 
-/** Checks JWTs (RFC 7519; RFC 8725 for what is refused). */
-export const createJwtVerifier = (issuer: JwtIssuer, options: JwtVerifierOptions): JwtVerifier => {
-  const { now } = options;
-  const { keys, clockTolerance, maxAge } = issuer;
+/** The library is loaded where there is an issuer: few servers have one. */
+const loadJose = async ({ keys }: JwtIssuer, options: JwtVerifierOptions) => {
+  const { createLocalJWKSet, createRemoteJWKSet, customFetch, jwtVerify } = await import('jose');
   const keyOf: JWTVerifyGetKey =
     'uri' in keys
       ? createRemoteJWKSet(new URL(keys.uri), {
@@ -143,6 +133,15 @@ export const createJwtVerifier = (issuer: JwtIssuer, options: JwtVerifierOptions
           [customFetch]: createFetch(options),
         })
       : createLocalJWKSet(keys.set);
+  return { jwtVerify, keyOf };
+};
+
+/** Checks JWTs (RFC 7519; RFC 8725 for what is refused). */
+export const createJwtVerifier = (issuer: JwtIssuer, options: JwtVerifierOptions): JwtVerifier => {
+  const { now } = options;
+  const { clockTolerance, maxAge } = issuer;
+  const loaded = loadJose(issuer, options);
+  loaded.catch(() => {});
   const known = new LRUCache<string, { readonly identity: JwtIdentity; readonly until: number }>({ max: MAX_KNOWN });
 
   /** Checked a moment ago. */
@@ -153,6 +152,7 @@ export const createJwtVerifier = (issuer: JwtIssuer, options: JwtVerifierOptions
 
   const check = async (text: string): Promise<JwtIdentity | null> => {
     if (!isCanonical(text)) return null;
+    const { jwtVerify, keyOf } = await loaded;
     const at = now();
     const { payload } = await jwtVerify(text, keyOf, {
       issuer: issuer.issuer,
