@@ -1,12 +1,9 @@
 import type { Run } from '../machines/effect.ts';
 import { fieldErrors, ProblemError } from '../machines/error.ts';
 import type { CoordinationId } from '../machines/id.ts';
-import {
-  confirmationSchema,
-  QUESTION_LIMITS,
-  type Confirmation,
-  type ConfirmationRequest,
-} from '../machines/question.ts';
+import type { Confirmation, ConfirmationRequest } from '../machines/question.ts';
+import { QUESTION_LIMITS } from '../machines/question-limits.ts';
+import { confirmationSchema } from '../machines/question-schema.ts';
 import { STEP_LIMITS, type Asked, type AskedQuestion, type Recorded } from '../machines/step.ts';
 
 export interface StepsOptions {

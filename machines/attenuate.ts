@@ -1,7 +1,7 @@
-import { z } from 'zod';
-import { OPERATIONS, RESOURCE_TYPES, patternsBeyond, sameResource } from './capability.ts';
+import type { Attenuation } from './attenuate-schema.ts';
+import { OPERATIONS, patternsBeyond, sameResource } from './capability.ts';
 import type { Capability } from './capability.ts';
-import { allowTime, constraintsInputSchema, narrowed, settled } from './constraint.ts';
+import { allowTime, narrowed, settled } from './constraint.ts';
 import type { Constraints, ConstraintsInput } from './constraint.ts';
 import { MAX_DEPTH } from './descent.ts';
 import { problem } from './error.ts';
@@ -9,22 +9,7 @@ import type { FieldError, Problem } from './error.ts';
 import { timestamp } from './event.ts';
 import type { CapabilityId } from './id.ts';
 
-const MAX_PATTERNS = 100;
-const MAX_PATTERN_LENGTH = 200;
-
-const patternSchema = z
-  .string()
-  .max(MAX_PATTERN_LENGTH)
-  .regex(/^(?:[^*]+\*?|\*)$/, 'a name, or the beginning of names and *');
-
-/** What is asked of a derived capability. What is left out is the parent's. */
-export const attenuationSchema = z.strictObject({
-  resource_type: z.enum(RESOURCE_TYPES).optional(),
-  operations: z.array(z.enum(OPERATIONS)).min(1).optional(),
-  scope: z.array(patternSchema).max(MAX_PATTERNS).optional(),
-  constraints: constraintsInputSchema.optional(),
-});
-export type Attenuation = z.infer<typeof attenuationSchema>;
+export type { Attenuation } from './attenuate-schema.ts';
 
 /** Whose the derived capability is, as drawn outside. */
 interface Holder {

@@ -1,33 +1,13 @@
-import { z } from 'zod';
-import { allowRisk, allowTime, constraintsSchema } from './constraint.ts';
-import type { Risk } from './constraint.ts';
+import type { Operation, Risk } from './capability-axes.ts';
+import type { Capability } from './capability-schema.ts';
+import { allowRisk, allowTime } from './constraint.ts';
 
-export { RISKS } from './constraint.ts';
-export type { Risk } from './constraint.ts';
+export { OPERATIONS, RESOURCE_TYPES, RISKS } from './capability-axes.ts';
+export type { Operation, Risk } from './capability-axes.ts';
+export type { Capability } from './capability-schema.ts';
 
-/** What a principal may do (contract, section 6): resource type, operations and scope; further axes narrow it. */
-export const RESOURCE_TYPES = ['cli_operations', 'web_operations', 'api_operations', 'mcp_tool'] as const;
-export const OPERATIONS = ['read', 'write', 'execute', 'list'] as const;
 export const CLIENT_TYPES = ['cli', 'web', 'api'] as const;
-
-export type Operation = (typeof OPERATIONS)[number];
 export type ClientType = (typeof CLIENT_TYPES)[number];
-
-export const capabilitySchema = z
-  .object({
-    id: z.string(),
-    resource_type: z.enum(RESOURCE_TYPES),
-    operations: z.array(z.enum(OPERATIONS)),
-    scope: z.array(z.string()),
-    constraints: constraintsSchema,
-    principal: z.string(),
-    session_id: z.string(),
-    parent_id: z.string().nullable(),
-    depth: z.int().nonnegative(),
-    issued_at: z.iso.datetime({ precision: 3 }),
-  })
-  .meta({ id: 'Capability' });
-export type Capability = z.infer<typeof capabilitySchema>;
 
 /** A grant before it has an id, a holder and a time. */
 export type Grant = Pick<Capability, 'resource_type' | 'operations' | 'scope' | 'constraints'>;

@@ -4,7 +4,7 @@ import type { Operation, Risk } from './capability.ts';
 import { fieldErrors } from './error.ts';
 import type { SessionId } from './id.ts';
 import { markedSecret } from './mask.ts';
-import { rulesSchema } from './question.ts';
+import { rulesSchema } from './question-schema.ts';
 import type { Confirmation, ConfirmationRequest, Rules } from './question.ts';
 
 /** Whether a call without `Prefer` waits for the end (30 s) or not at all. */

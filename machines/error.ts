@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import type { z } from 'zod';
 
 /**
  * The one table of coded errors (contract, section 2). `retry` tells a client whether the same call may succeed later
@@ -59,19 +59,6 @@ export interface Problem {
   readonly reason?: string;
   readonly [extension: string]: unknown;
 }
-
-export const problemSchema = z
-  .looseObject({
-    type: z.string(),
-    title: z.string(),
-    status: z.int(),
-    code: z.enum(Object.keys(ERRORS) as [ErrorCode, ...ErrorCode[]]),
-    detail: z.string(),
-    errors: z.array(z.object({ field: z.string(), expected: z.string() })).optional(),
-    retry_after: z.number().optional(),
-    reason: z.string().optional(),
-  })
-  .meta({ id: 'Problem', description: 'RFC 9457 problem details' });
 
 /** Builds the problem of a code. `detail` names the thing and the expectation; never a stack trace, never a secret. */
 export const problem = (code: ErrorCode, detail: string, more: Partial<Problem> = {}): Problem => ({

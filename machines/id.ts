@@ -1,5 +1,3 @@
-import { z } from 'zod';
-
 /**
  * Ids are a prefix and 26 Crockford base32 characters that sort by time of creation (contract, section 1).
  * They are drawn outside the machines, which only carry and compare them.
@@ -31,17 +29,11 @@ export type DeliveryId = Id<'delivery'>;
 
 const BODY = '[0-7][0-9A-HJKMNP-TV-Z]{25}';
 
-const patterns = Object.fromEntries(
+/** The whole text of an id, by kind. */
+export const ID_PATTERNS = Object.fromEntries(
   Object.entries(ID_PREFIXES).map(([kind, prefix]) => [kind, new RegExp(`^${prefix}_${BODY}$`)]),
-) as Record<IdKind, RegExp>;
+) as Readonly<Record<IdKind, RegExp>>;
 
 /** Whether `text` is a well-formed id of this kind; says nothing about whether such a thing exists. */
 export const isId = <K extends IdKind>(kind: K, text: unknown): text is Id<K> =>
-  typeof text === 'string' && patterns[kind].test(text);
-
-/** The zod schema of an id of this kind, for the edge. */
-export const idSchema = <K extends IdKind>(kind: K) =>
-  z
-    .string()
-    .regex(patterns[kind], `an id of the form ${ID_PREFIXES[kind]}_ and 26 characters`)
-    .transform((text) => text as Id<K>);
+  typeof text === 'string' && ID_PATTERNS[kind].test(text);

@@ -8,7 +8,7 @@ import { ID_PREFIXES } from './id.ts';
 import type { CapabilityId, CoordinationId, ExecutionId } from './id.ts';
 import { masked } from './mask.ts';
 import type { Caller } from './message.ts';
-import { DEFAULT_QUESTION_TIMEOUT } from './question.ts';
+import { DEFAULT_QUESTION_TIMEOUT } from './question-limits.ts';
 import type { Question } from './question.ts';
 import { isFull, opening, tooMany } from './session-coordinations.ts';
 import { SESSION_LIMITS, WRITE, findCapability, standing, touched } from './session-context.ts';

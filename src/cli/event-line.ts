@@ -1,4 +1,4 @@
-import { capabilitySchema } from '../../machines/capability.ts';
+import { capabilitySchema } from '../../machines/capability-schema.ts';
 import type { Event } from '../../machines/event.ts';
 import { capabilityLine } from './capability-line.ts';
 import { oneLine } from './text.ts';

@@ -1,7 +1,7 @@
 import { z } from 'zod';
-import { attenuationSchema } from '../../machines/attenuate.ts';
+import { attenuationSchema } from '../../machines/attenuate-schema.ts';
 import { CLIENT_TYPES, OPERATIONS, RESOURCE_TYPES } from '../../machines/capability.ts';
-import { constraintsSchema } from '../../machines/constraint.ts';
+import { constraintsSchema } from '../../machines/constraint-schema.ts';
 import { strict, whole } from './fields.ts';
 
 /** A grant as an operator writes it; its patterns are those of every scope. */

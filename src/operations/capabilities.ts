@@ -1,6 +1,6 @@
 import { z } from 'zod';
-import { capabilitySchema } from '../../machines/capability.ts';
-import { idSchema } from '../../machines/id.ts';
+import { capabilitySchema } from '../../machines/capability-schema.ts';
+import { idSchema } from '../../machines/id-schema.ts';
 import { defineOperation } from './operation.ts';
 import { PAGE_QUERY, pageFields, pageOf } from './page.ts';
 

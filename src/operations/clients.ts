@@ -1,6 +1,7 @@
 import { z } from 'zod';
-import { capabilitySchema, CLIENT_TYPES } from '../../machines/capability.ts';
-import { idSchema } from '../../machines/id.ts';
+import { CLIENT_TYPES } from '../../machines/capability.ts';
+import { capabilitySchema } from '../../machines/capability-schema.ts';
+import { idSchema } from '../../machines/id-schema.ts';
 import { defineOperation } from './operation.ts';
 import { PAGE_QUERY, pageFields, pageOf } from './page.ts';
 import { newWebhookSchema, webhookUrlSchema } from './webhooks.ts';

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { OPERATIONS, RISKS } from '../../machines/capability.ts';
-import { problemSchema } from '../../machines/error.ts';
-import { idSchema } from '../../machines/id.ts';
+import { problemSchema } from '../../machines/error-schema.ts';
+import { idSchema } from '../../machines/id-schema.ts';
 import { executionStatusSchema, waitSchema } from './executions.ts';
 import { defineOperation } from './operation.ts';
 import { pageOf } from './page.ts';

@@ -1,6 +1,7 @@
 import { z } from 'zod';
-import { idSchema } from '../../machines/id.ts';
-import { coordinationSchema, QUESTION_LIMITS, questionFields } from '../../machines/question.ts';
+import { idSchema } from '../../machines/id-schema.ts';
+import { QUESTION_LIMITS } from '../../machines/question-limits.ts';
+import { coordinationSchema, questionFields } from '../../machines/question-schema.ts';
 import { waitSchema } from './executions.ts';
 import { defineOperation } from './operation.ts';
 import { PAGE_QUERY, pageFields, pageOf } from './page.ts';

@@ -1,6 +1,7 @@
 import { z } from 'zod';
-import { eventSchema, EVENT_TYPES, type EventType } from '../../machines/event.ts';
-import { idSchema } from '../../machines/id.ts';
+import { EVENT_TYPES, type EventType } from '../../machines/event.ts';
+import { eventSchema } from '../../machines/event-schema.ts';
+import { idSchema } from '../../machines/id-schema.ts';
 import { defineOperation } from './operation.ts';
 
 const known: ReadonlySet<string> = new Set(EVENT_TYPES);

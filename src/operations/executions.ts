@@ -1,6 +1,6 @@
 import { z } from 'zod';
-import { problemSchema } from '../../machines/error.ts';
-import { idSchema } from '../../machines/id.ts';
+import { problemSchema } from '../../machines/error-schema.ts';
+import { idSchema } from '../../machines/id-schema.ts';
 import { defineOperation } from './operation.ts';
 import { PAGE_QUERY, pageFields, pageOf } from './page.ts';
 

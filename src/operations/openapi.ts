@@ -1,5 +1,6 @@
 import { z } from 'zod';
-import { ERRORS, problemSchema, type ErrorCode } from '../../machines/error.ts';
+import { ERRORS, type ErrorCode } from '../../machines/error.ts';
+import { problemSchema } from '../../machines/error-schema.ts';
 import { pathFields } from './http-request.ts';
 import { COMMON_ERRORS, type Operation } from './operation.ts';
 import { OPERATION_TABLE } from './table.ts';

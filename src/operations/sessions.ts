@@ -1,6 +1,6 @@
 import { z } from 'zod';
-import { idSchema } from '../../machines/id.ts';
-import { coordinationSchema } from '../../machines/question.ts';
+import { idSchema } from '../../machines/id-schema.ts';
+import { coordinationSchema } from '../../machines/question-schema.ts';
 import { checkNewClient, clientSchema, newClientFields, registrationSchema, webhookUrlField } from './clients.ts';
 import { executionSchema } from './executions.ts';
 import { defineOperation } from './operation.ts';

@@ -1,7 +1,7 @@
 import { z } from 'zod';
-import { attenuationSchema } from '../../machines/attenuate.ts';
-import { capabilitySchema } from '../../machines/capability.ts';
-import { idSchema } from '../../machines/id.ts';
+import { attenuationSchema } from '../../machines/attenuate-schema.ts';
+import { capabilitySchema } from '../../machines/capability-schema.ts';
+import { idSchema } from '../../machines/id-schema.ts';
 import { defineOperation } from './operation.ts';
 import { PAGE_QUERY, pageFields, pageOf } from './page.ts';
 

@@ -1,9 +1,11 @@
 import * as fc from 'fast-check';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { attenuate, attenuationSchema, withShareDefaults } from '../../machines/attenuate.ts';
+import { attenuate, withShareDefaults } from '../../machines/attenuate.ts';
+import { attenuationSchema } from '../../machines/attenuate-schema.ts';
 import type { Attenuated, Attenuation } from '../../machines/attenuate.ts';
-import { capabilitySchema, obstacleTo } from '../../machines/capability.ts';
+import { obstacleTo } from '../../machines/capability.ts';
+import { capabilitySchema } from '../../machines/capability-schema.ts';
 import type { Capability } from '../../machines/capability.ts';
 import type { Constraints, ConstraintsInput } from '../../machines/constraint.ts';
 import { rootCapability } from '../../machines/decision.ts';

@@ -1,7 +1,8 @@
 import * as fc from 'fast-check';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { OBSTACLES, capabilitySchema, covering, obstacleTo } from '../../machines/capability.ts';
+import { OBSTACLES, covering, obstacleTo } from '../../machines/capability.ts';
+import { capabilitySchema } from '../../machines/capability-schema.ts';
 import type { Capability, Need } from '../../machines/capability.ts';
 import { decide } from '../../machines/decision.ts';
 import { timestamp } from '../../machines/event.ts';

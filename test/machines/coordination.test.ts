@@ -9,13 +9,13 @@ import { isOutcomeEvent } from '../../machines/event.ts';
 import type { CoordinationMessage, DeadlineMessage, Taken } from '../../machines/message.ts';
 import {
   isEligible,
-  questionSchema,
   voterOf,
   type Coordination,
   type Elector,
   type Rules,
   type Vote,
 } from '../../machines/question.ts';
+import { questionSchema } from '../../machines/question-schema.ts';
 import { createDriver } from '../support/machine.ts';
 
 /** A question has exactly one outcome, whatever is said to it in whatever order (contract, section 7). */

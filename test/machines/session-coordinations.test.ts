@@ -4,7 +4,8 @@ import { coordinationAddress } from '../../machines/address.ts';
 import type { CoordinationContext } from '../../machines/coordination.ts';
 import type { CoordinationId } from '../../machines/id.ts';
 import type { Caller } from '../../machines/message.ts';
-import { questionSchema, type Vote } from '../../machines/question.ts';
+import type { Vote } from '../../machines/question.ts';
+import { questionSchema } from '../../machines/question-schema.ts';
 import { SESSION, OWNER, body, code, createSession, facts, newMember, reason, told } from '../support/session.ts';
 
 /** What a session has to do with the questions in it: who may ask and vote, and when they end. */

@@ -2,7 +2,7 @@ import * as fc from 'fast-check';
 import type { Attenuation } from '../../machines/attenuate.ts';
 import { OPERATIONS, RESOURCE_TYPES, patternsBeyond, sameResource } from '../../machines/capability.ts';
 import type { Capability, Need } from '../../machines/capability.ts';
-import { RISKS } from '../../machines/constraint.ts';
+import { RISKS } from '../../machines/capability-axes.ts';
 import type { Constraints } from '../../machines/constraint.ts';
 import { MAX_DEPTH } from '../../machines/descent.ts';
 import { timestamp } from '../../machines/event.ts';

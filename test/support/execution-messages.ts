@@ -4,7 +4,8 @@ import { problem } from '../../machines/error.ts';
 import { execution, type ExecutionContext } from '../../machines/execution.ts';
 import type { DeadlineMessage, ExecutionMessage, Taken } from '../../machines/message.ts';
 import type { CoordinationId } from '../../machines/id.ts';
-import { questionSchema, type Decided } from '../../machines/question.ts';
+import type { Decided } from '../../machines/question.ts';
+import { questionSchema } from '../../machines/question-schema.ts';
 import type { Awaited } from '../../machines/step.ts';
 import { createDriver } from './machine.ts';
 

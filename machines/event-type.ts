@@ -1,0 +1,37 @@
+/** Every type of event there is (contract, section 4). */
+export const EVENT_TYPES = [
+  'session_opened',
+  'session_suspended',
+  'session_resumed',
+  'session_closed',
+  'session_expired',
+  'client_joined',
+  'client_detached',
+  'client_left',
+  'execution_queued',
+  'execution_started',
+  'execution_progress',
+  'execution_output',
+  'execution_waiting',
+  'execution_retrying',
+  'execution_completed',
+  'execution_failed',
+  'execution_cancelled',
+  'execution_timed_out',
+  'coordination_request',
+  'coordination_vote',
+  'coordination_confirmed',
+  'coordination_rejected',
+  'coordination_timed_out',
+  'coordination_cancelled',
+  'share_created',
+  'share_revoked',
+  'capability_revoked',
+  'security_violation',
+  'webhook_dead',
+  'actor_restarted',
+  'actor_failed',
+] as const;
+
+export type EventType = (typeof EVENT_TYPES)[number];
+export type Severity = 'debug' | 'info' | 'warning' | 'error';
