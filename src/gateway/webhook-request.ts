@@ -1,8 +1,11 @@
 import type { LookupAddress } from 'node:dns';
-import http from 'node:http';
-import https from 'node:https';
 import type { LookupFunction } from 'node:net';
+import { getBuiltinModule } from 'node:process';
 import { urlToHttpOptions } from 'node:url';
+
+// An import makes Node fill in every export of the module, `WebSocket` among them, for which it loads all of undici: 9 MB.
+const http = getBuiltinModule('node:http');
+const https = getBuiltinModule('node:https');
 
 export interface WebhookRequest {
   readonly url: URL;
