@@ -97,6 +97,9 @@ process.once('exit', () => {
   for (const child of living) child.kill('SIGKILL');
 });
 
+/** Where the servers of tests find the code that others have compiled; one that is measured begins with none. */
+const CACHE = resolve(import.meta.dirname, '../../node_modules/.cache');
+
 /** Runs the command line on the same Node, with an environment that holds nothing of this one's. */
 const spawnArbor = (
   main: string,
@@ -107,7 +110,7 @@ const spawnArbor = (
 ): Arbor => {
   const child = spawn(process.execPath, [main, ...args], {
     cwd,
-    env: { PATH: process.env['PATH'], HOME: cwd, ...env },
+    env: { PATH: process.env['PATH'], HOME: cwd, ...(main === MAIN ? { XDG_CACHE_HOME: CACHE } : {}), ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
     timeout: lifeMs,
     killSignal: 'SIGKILL',

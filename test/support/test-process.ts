@@ -1,6 +1,7 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
 import { setTimeout as wait } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
 import { createTally, tallyLine, type Ending, type Tally } from './tally.ts';
 
 export interface TestProcessOptions {
@@ -22,6 +23,9 @@ export interface TestProcessEnd {
 const OUTPUT_KEPT = 1_048_576;
 /** For a killed group to be gone, and for its last output to come through the pipe. */
 const DRAIN_MS = 1000;
+
+/** Where code that was compiled is found again (Node's `NODE_COMPILE_CACHE`). */
+const COMPILED = fileURLToPath(new URL('../../node_modules/.cache/compiled', import.meta.url));
 
 const groups = new Set<number>();
 
@@ -99,6 +103,10 @@ const exitOf = async (child: ChildProcess): Promise<{ code: number | null; signa
     child.once('exit', (code, signal) => resolve({ code, signal }));
   });
 
+/** Code that one test file has compiled, the others find. Coverage is more exact without it. */
+const compiledCode = ({ NODE_COMPILE_CACHE: cache = COMPILED, ...env }: NodeJS.ProcessEnv): NodeJS.ProcessEnv =>
+  env['NODE_V8_COVERAGE'] === undefined ? { ...env, NODE_COMPILE_CACHE: cache } : env;
+
 /**
  * Runs one test file in a process of its own, at the head of a new process group, so that whatever it starts can be
  * found and ended with it. Always ends: at the latest at `limitMs` plus what the group may linger.
@@ -116,7 +124,7 @@ export const runTestProcess = async (file: string, options: TestProcessOptions):
     cwd,
     detached: true,
     stdio: ['ignore', 'pipe', 'pipe'],
-    env: { ...process.env, FORCE_COLOR: '0' },
+    env: { ...compiledCode(process.env), FORCE_COLOR: '0' },
   });
   const group = child.pid;
   const kill = (why: Ending['cause']): void => {

@@ -30,7 +30,7 @@ test.after.each(async ({ directory, children }) => {
 const start = ({ directory, children }: Context, args: readonly string[]) => {
   const child = spawn(process.execPath, [MAIN, ...args], {
     cwd: directory,
-    env: { PATH: process.env['PATH'], TMPDIR: join(directory, 'tmp'), ARBOR_LOG_LEVEL: 'error' },
+    env: { PATH: process.env['PATH'], HOME: directory, TMPDIR: join(directory, 'tmp'), ARBOR_LOG_LEVEL: 'error' },
     stdio: ['ignore', 'pipe', 'pipe'],
     timeout: 60_000,
     killSignal: 'SIGKILL',

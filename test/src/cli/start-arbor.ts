@@ -35,6 +35,9 @@ interface StartOptions {
   readonly cwd?: string;
 }
 
+const { PATH, NODE_COMPILE_CACHE } = process.env;
+const INHERITED = { PATH, NODE_COMPILE_CACHE };
+
 /** Starts the command line with the token that the fake gateway knows. */
 export const startArbor = (
   { gateway, children }: ArborContext,
@@ -43,7 +46,7 @@ export const startArbor = (
 ): StartedArbor => {
   const child = spawn(process.execPath, [MAIN, ...args], {
     ...(cwd === undefined ? {} : { cwd }),
-    env: { PATH: process.env['PATH'], ARBOR_URL: gateway.http, ARBOR_TOKEN: TOKEN, ...env },
+    env: { ...INHERITED, ARBOR_URL: gateway.http, ARBOR_TOKEN: TOKEN, ...env },
     stdio: [input === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe'],
     timeout: LIMIT_MS,
     killSignal: 'SIGKILL',
