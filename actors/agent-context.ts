@@ -102,7 +102,7 @@ export const openContext = (options: ContextOptions): OpenContext => {
       throw new ProblemError('too_large', `an execution may write ${MAX_ARTIFACTS} artifacts`);
     tidied ??= run.start > 1 ? removeUnfinished(directory, run.execution_id) : Promise.resolve();
     await tidied;
-    const info = await writeArtifact(directory, run.execution_id, name, content, mediaType, checkWanted);
+    const info = await writeArtifact(directory, run.execution_id, name, content, mediaType, { check: checkWanted });
     written.set(name, info);
     return info;
   };

@@ -76,7 +76,15 @@ interface Written {
 
 const isHighSurrogate = (unit: number): boolean => unit >= 0xd800 && unit <= 0xdbff;
 
-const tooLarge = (): ProblemError => new ProblemError('too_large', `an artifact may have ${MAX_ARTIFACT_BYTES} bytes`);
+const tooLarge = (maxBytes: number): ProblemError =>
+  new ProblemError('too_large', `an artifact may have ${maxBytes} bytes`);
+
+export interface WriteOptions {
+  /** Asked between two pieces; what it throws ends the content. */
+  readonly check?: () => void;
+  /** Default 1 GiB. */
+  readonly maxBytes?: number;
+}
 
 /**
  * Writes piece by piece: the next one is asked for when the last is with the system. All goes through one buffer, since
@@ -85,7 +93,7 @@ const tooLarge = (): ProblemError => new ProblemError('too_large', `an artifact 
 const writePieces = async (
   handle: FileHandle,
   content: AsyncIterable<string | Uint8Array>,
-  check: () => void,
+  { check, maxBytes }: Required<WriteOptions>,
 ): Promise<Written> => {
   const hash = createHash('sha256');
   const buffer = Buffer.allocUnsafeSlow(GATHERED_BYTES);
@@ -97,7 +105,7 @@ const writePieces = async (
   const flush = async (): Promise<void> => {
     const part = buffer.subarray(0, filled);
     bytes += filled;
-    if (bytes > MAX_ARTIFACT_BYTES) throw tooLarge();
+    if (bytes > maxBytes) throw tooLarge(maxBytes);
     hash.update(part);
     await handle.writeFile(part);
     filled = 0;
@@ -151,8 +159,8 @@ const writeWhole = async (handle: FileHandle, content: string | Uint8Array): Pro
 /**
  * Writes an artifact so that it is there whole or not at all, also after a power loss: aside in its own directory,
  * synced, renamed, and the directory synced (contract, section 8). One of the same name is replaced. Content that comes
- * in pieces is written in constant memory. Throws `invalid_input` for a bad name, `too_large` above 1 GiB, what the
- * content throws, and what `check` throws between two pieces.
+ * in pieces is written in constant memory. Throws `invalid_input` for a bad name, `too_large` above the bound, what the
+ * content throws, and what `check` throws.
  *
  * @param directory where all artifacts are, absolute
  */
@@ -162,11 +170,11 @@ export const writeArtifact = async (
   name: string,
   content: ArtifactContent,
   mediaType: string,
-  check: () => void = () => {},
+  { check = () => {}, maxBytes = MAX_ARTIFACT_BYTES }: WriteOptions = {},
 ): Promise<ArtifactInfo> => {
   const path = artifactPath(directory, execution, name);
   const isWhole = typeof content === 'string' || content instanceof Uint8Array;
-  if (isWhole && Buffer.byteLength(content) > MAX_ARTIFACT_BYTES) throw tooLarge();
+  if (isWhole && Buffer.byteLength(content) > maxBytes) throw tooLarge(maxBytes);
   const own = join(directory, execution);
   const created = await mkdir(own, { recursive: true });
   const aside = join(own, `.${name}.${randomBytes(6).toString('hex')}`);
@@ -174,7 +182,7 @@ export const writeArtifact = async (
   try {
     const handle = await open(aside, 'wx', 0o600);
     try {
-      written = isWhole ? await writeWhole(handle, content) : await writePieces(handle, content, check);
+      written = isWhole ? await writeWhole(handle, content) : await writePieces(handle, content, { check, maxBytes });
       await handle.sync();
     } finally {
       await handle.close();

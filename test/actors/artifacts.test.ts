@@ -6,6 +6,7 @@ import { dirname, join, resolve } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { artifactPath, checkArtifactName, removeUnfinished, writeArtifact } from '../../actors/artifacts.ts';
+import type { ArtifactContent, ArtifactInfo } from '../../machines/command.ts';
 import { ProblemError } from '../../machines/error.ts';
 
 const test = suite('artifacts');
@@ -133,11 +134,48 @@ test('the next piece is asked for when the last is written, and nothing is left 
       [unwanted, 'not wanted'],
       [() => {}, 'no more'],
     ] as const)
-      await writeArtifact(artifacts, 'exe_1', 'b', endless(), 'x/y', check).then(
+      await writeArtifact(artifacts, 'exe_1', 'b', endless(), 'x/y', { check }).then(
         () => assert.unreachable(),
         (error: Error) => assert.is(error.message, message),
       );
     assert.equal(await readdir(join(artifacts, 'exe_1')), ['a']);
+  }));
+
+test('above its bound it is too large, whole or in pieces: nothing is left of it, and nobody asks for more', () =>
+  inDirectory(async (artifacts) => {
+    const maxBytes = 1024 * 1024;
+    const piece = new Uint8Array(100_000).fill(7);
+    const write = (content: ArtifactContent): Promise<ArtifactInfo> =>
+      writeArtifact(artifacts, 'exe_1', 'a', content, 'x/y', { maxBytes });
+    const codeOf = (content: ArtifactContent): Promise<unknown> =>
+      write(content).then(
+        () => null,
+        (error: ProblemError) => error.problem.code,
+      );
+    let [given, closed] = [0, 0];
+    const repeated = async function* (bytes: number) {
+      try {
+        for (let left = bytes; left > 0; left -= piece.length) {
+          given += 1;
+          yield piece.subarray(0, left);
+        }
+      } finally {
+        closed += 1;
+      }
+    };
+    const full = 'é'.repeat(maxBytes / 2);
+    for (const content of [repeated(maxBytes), inPieces([full.slice(9), full.slice(0, 9)]), full])
+      assert.is((await write(content)).bytes, maxBytes);
+    const kept = await readFile(artifactPath(artifacts, 'exe_1', 'a'));
+    for (const content of [repeated(maxBytes + 1), inPieces([full, 'x']), `${full}x`])
+      assert.is(await codeOf(content), 'too_large');
+    given = 0;
+    assert.is(await codeOf(repeated(4 * maxBytes)), 'too_large');
+    assert.ok(given <= 14, `${given} pieces`);
+    assert.is(closed, 3, 'what gives the content was told to end');
+    // What was there under the name still is.
+    assert.equal(await readdir(join(artifacts, 'exe_1')), ['a']);
+    assert.is(Buffer.compare(await readFile(artifactPath(artifacts, 'exe_1', 'a')), kept), 0);
   }));
 
 test('what a crash has left unfinished is removed, and nothing else', () =>
