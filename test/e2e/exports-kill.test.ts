@@ -79,7 +79,10 @@ test('it runs again and ends once: its file is whole, and nothing is left of the
   assert.equal([first?.data['attempt'], second?.data['attempt'], more], [1, 2, []]);
   assert.is(events.at(-1)?.seq, second?.seq, 'it covers the events up to its second start');
   const progress = of(/_progress$/).map(({ data }: Json) => data.progress as number);
-  assert.equal(progress, progress.toSorted((a, b) => a - b));
+  assert.equal(
+    progress,
+    progress.toSorted((a, b) => a - b),
+  );
   assert.is(progress.at(-1), 100);
   assert.is(await server.stop(), 0);
 });

@@ -7,13 +7,16 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { Event } from '../../machines/event.ts';
 import { EXPORT_FORMATS } from '../../src/operations/export-formats.ts';
-import { createWorkspace, type Answer, type Arbor, type Json } from '../support/server.ts';
+import { openEventReceiver } from '../support/event-receiver.ts';
+import { createWorkspace, eventually, type Answer, type Arbor, type Json } from '../support/server.ts';
 
 /** The command `export`, by its operation and by the command line, with the journal and the threads of a server. */
 const test = suite('exports');
 
 const space = createWorkspace();
-const server = await space.serve({ config: space.config({ commands: ['no-op', 'talk'] }) });
+const server = await space.serve({
+  config: space.config({ commands: ['no-op', 'talk'], webhooks: { allow: ['127.0.0.1/32'] } }),
+});
 test.after(async () => space[Symbol.asyncDispose]());
 
 const own = await server.open();
@@ -26,6 +29,13 @@ const exported = (body: object, prefer = 'wait=60', token = server.key): Promise
 const artifactOf = (execution: string, headers = {}): Promise<Answer> =>
   server.call('GET', `/v1/executions/${execution}/artifacts/export`, { headers });
 const arbor = (...args: string[]): Arbor => space.arbor(['--url', server.http, '--data', server.data, ...args]);
+
+/** Who joins by a share; answers the token. */
+const guestOf = async (share: object): Promise<string> => {
+  const { body } = await server.call('POST', `/v1/sessions/${session}/shares`, { body: share });
+  const joining = { token: null, body: { token: body.token, client_type: 'cli' } };
+  return (await server.call('POST', '/v1/join', joining)).body.client_token;
+};
 
 test('every format: on disk whole, with its size and SHA-256, its progress, and how long it is kept', async () => {
   for (const format of EXPORT_FORMATS) {
@@ -84,13 +94,56 @@ test('it is the command: dry run, respond-async, keys and refusals are those of 
   assert.is((await exported({ format: 'html', idempotency_key: 'once' })).status, 409);
   const wrong = await exported({ format: 'docx', types: ['nothing'], after: -1 });
   assert.equal([wrong.status, wrong.body.errors.map(({ field }: Json) => field)], [400, ['format', 'types', 'after']]);
-  const share = await server.call('POST', `/v1/sessions/${session}/shares`, {
-    body: { constraints: { max_risk: 'low' } },
-  });
-  const joining = { token: null, body: { token: share.body.token, client_type: 'cli' } };
-  const guest = await server.call('POST', '/v1/join', joining);
-  const refused = await exported({ format: 'json' }, 'wait=1', guest.body.client_token);
+  const refused = await exported({ format: 'json' }, 'wait=1', await guestOf({ constraints: { max_risk: 'low' } }));
   assert.equal([refused.status, refused.body.reason], [403, 'risk'], refused.text);
+});
+
+test('a webhook_url hears of that export alone, signed, up to its end; it needs write', async () => {
+  await using receiver = await openEventReceiver();
+  const asked = { format: 'csv', webhook_url: receiver.url, idempotency_key: 'told' };
+  const other = { command: 'no-op', args: { value: 'besides' } };
+  const [{ status, body, text }] = await Promise.all([
+    exported(asked, 'respond-async'),
+    ...Array.from({ length: 20 }, () => server.execute(session, other, 'wait=60')),
+  ]);
+  assert.is(status, 202, text);
+  const { execution_id, webhook } = body;
+  const own = async (): Promise<Json[]> => {
+    const { items } = (await server.call('GET', `/v1/sessions/${session}/webhooks`)).body;
+    return items.filter(({ webhook_id }: Json) => webhook_id === webhook.webhook_id);
+  };
+  await eventually('the webhook has ended', async () => (await own()).every((each) => each.status === 'ended'));
+  const log = (await server.events(session)).filter(({ data }) => data['execution_id'] === execution_id);
+  const calls = receiver.received().toSorted((a, b) => a.event.seq - b.event.seq);
+  assert.equal(
+    calls.map(({ event }) => event),
+    log,
+  );
+  assert.ok(calls.every((call) => call.verifies(webhook.secret)));
+  const last = calls.at(-1)?.event;
+  assert.is(last?.type, 'execution_completed');
+  const { sha256: told } = last.data['result'] as Json;
+  assert.is(told, sha256((await artifactOf(execution_id)).text));
+
+  const again = await exported(asked, 'respond-async');
+  assert.equal([again.body.execution_id, again.body.webhook], [execution_id, undefined]);
+  assert.is((await exported({ ...asked, webhook_url: `${receiver.url}/other` })).status, 409);
+  const inside = await exported({ format: 'csv', webhook_url: 'http://10.0.0.1/' });
+  assert.equal([inside.status, inside.body.code, inside.body.errors[0].field], [400, 'address_refused', 'webhook_url']);
+  const reader = await guestOf({ constraints: { read_only: true } });
+  const refused = await exported(asked, 'wait=60', reader);
+  assert.equal([refused.status, refused.body.code], [403, 'security_violation'], refused.text);
+  assert.is((await exported({ format: 'csv' }, 'wait=60', reader)).status, 200);
+});
+
+test('who may not go without a webhook names one, or waits', async () => {
+  await using receiver = await openEventReceiver();
+  const guest = await guestOf({ constraints: { require_webhook: true } });
+  const without = await exported({ format: 'csv' }, 'respond-async', guest);
+  assert.equal([without.status, without.body.code], [400, 'webhook_required'], without.text);
+  const named = await exported({ format: 'csv', webhook_url: receiver.url }, 'respond-async', guest);
+  assert.is(named.status, 202, named.text);
+  assert.is((await exported({ format: 'csv' }, 'wait=60', guest)).status, 200);
 });
 
 test('every decision is in the audit', async () => {
@@ -120,12 +173,11 @@ test('arbor export: a file under its name, whole; on standard output; as JSON', 
     '-',
   ).ended();
   assert.is(piped.code, 0, piped.stderr);
+  const joined = (await server.events(session)).filter(({ type }) => type === 'client_joined');
+  const lines = piped.stdout.trimEnd().split('\n');
   assert.equal(
-    piped.stdout
-      .trimEnd()
-      .split('\n')
-      .map((line) => JSON.parse(line).type),
-    ['client_joined', 'client_joined'],
+    lines.map((line) => JSON.parse(line) as Event),
+    joined,
   );
   const told = await arbor('export', session, '--format', 'markdown', '--json', '--until', '3').ended();
   const { file: name, events } = JSON.parse(told.stdout);
