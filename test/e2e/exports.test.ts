@@ -122,7 +122,7 @@ test('a webhook_url hears of that export alone, signed, up to its end; it needs 
   assert.ok(calls.every((call) => call.verifies(webhook.secret)));
   const last = calls.at(-1)?.event;
   assert.is(last?.type, 'execution_completed');
-  const { sha256: told } = last.data['result'] as Json;
+  const { sha256: told } = last?.data['result'] as Json;
   assert.is(told, sha256((await artifactOf(execution_id)).text));
 
   const again = await exported(asked, 'respond-async');

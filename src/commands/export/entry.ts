@@ -15,10 +15,14 @@ export interface Entry {
   readonly progress: number | null;
   /** Which execution it belongs to, with its command and who asked for it, where these are known. */
   readonly run: Run | null;
+  /** Whether it is the last of its execution. */
+  readonly ends: boolean;
 }
 
-/** An execution as a transcript names it. */
+/** An execution as a transcript names it; the same object as long as it is live. */
 export interface Run {
+  /** The how many-eth of the transcript it is. */
+  readonly n: number;
   readonly id: string;
   readonly command: string | null;
   readonly by: string | null;

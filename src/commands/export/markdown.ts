@@ -35,10 +35,11 @@ const entryMarkdown = ({ seq, time, severity, who, what, block: lines }: Entry):
   return `- \`${seq}\` ${time} ${mark}${by}${escape(what)}\n${more}`;
 };
 
-const headOf = ({ run }: Group): string => {
+const headOf = ({ run, part, entries }: Group): string => {
   if (run === null) return '## Session\n\n';
   const by = run.by === null ? '' : ` for ${escape(run.by)}`;
-  return `## ${escape(run.command ?? 'execution')} — ${escape(run.id)}${by}\n\n`;
+  const again = part === 1 ? '' : entries.length > 0 ? ', continued' : ', not over here';
+  return `## ${escape(run.command ?? 'execution')} — ${escape(run.id)}${by}${again}\n\n`;
 };
 
 const table = (head: readonly [string, string], rows: readonly (readonly [string, string | number])[]): string =>
@@ -52,8 +53,8 @@ export const markdown: Format = {
   write: async function* (head, pages) {
     yield `# Session ${escape(head.session.session_id)}\n\n${table(['What', 'Value'], factsOf(head))}\n`;
     const tally = createTally();
-    for await (const group of groupsOf(pages, tally.add))
-      yield `${headOf(group)}${group.entries.map(entryMarkdown).join('')}\n`;
+    for await (const group of groupsOf(head, pages, tally.add))
+      yield `${headOf(group)}${group.entries.map(entryMarkdown).join('')}${group.entries.length > 0 ? '\n' : ''}`;
     yield `## ${tally.total()} events, complete\n\n${table(['Type', 'Events'], tally.all())}`;
   },
 };

@@ -15,13 +15,20 @@ const remember = <Value>(known: Map<string, Value>, id: string, value: Value): v
   known.set(id, value);
 };
 
+export interface Narrator {
+  tell(event: Event): Entry;
+  /** The executions that have been told of and have not ended. */
+  live(): Iterable<Run>;
+}
+
 /**
  * Tells events one after the other, and remembers who is who and which execution runs what, as long as they are there: so
  * its memory is that of what is live, whatever the length of the log.
  */
-export const createNarrator = (): ((event: Event) => Entry) => {
+export const createNarrator = (): Narrator => {
   const names = new Map<string, string>();
   const runs = new Map<string, Run>();
+  let told = 0;
 
   const personOf = (client: string | null, principal: string | null): string | null => {
     const name = client === null ? undefined : names.get(client);
@@ -34,16 +41,16 @@ export const createNarrator = (): ((event: Event) => Entry) => {
     if (id === null) return null;
     const known = runs.get(id);
     // What else names an execution, as a question that it asks, belongs to it while it is known.
-    if (!type.startsWith('execution_')) return known ?? null;
-    if (known !== undefined || type !== 'execution_queued') return known ?? { id, command: null, by: null };
+    if (known !== undefined || !type.startsWith('execution_')) return known ?? null;
+    // One whose beginning is not among the events has neither.
     const starter = (data['started_by'] ?? {}) as { readonly principal?: unknown; readonly client_id?: unknown };
     const by = personOf(textOf(starter.client_id), textOf(starter.principal));
-    const run = { id, command: textOf(data['command']), by };
+    const run = { n: ++told, id, command: textOf(data['command']), by };
     remember(runs, id, run);
     return run;
   };
 
-  return (event) => {
+  const tell = (event: Event): Entry => {
     const { seq, type, timestamp, data, metadata } = event;
     const subject = type.startsWith('client_') ? textOf(data['client_id']) : null;
     if (type === 'client_joined' && subject !== null)
@@ -51,7 +58,8 @@ export const createNarrator = (): ((event: Event) => Entry) => {
     const run = runOf(event);
     const who = personOf(subject ?? metadata.client_id, metadata.principal ?? textOf(data['principal']));
     if (type === 'client_left' && subject !== null) names.delete(subject);
-    if (run !== null && isTerminalEvent(type)) runs.delete(run.id);
+    const ends = run !== null && isTerminalEvent(type);
+    if (ends) runs.delete(run.id);
     return {
       seq,
       time: `${timestamp.slice(0, 10)} ${timestamp.slice(11, 23)}`,
@@ -59,6 +67,9 @@ export const createNarrator = (): ((event: Event) => Entry) => {
       who,
       ...sentenceOf(event),
       run,
+      ends,
     };
   };
+
+  return { tell, live: () => runs.values() };
 };

@@ -158,6 +158,17 @@ const documentOf = (html: string, strict: boolean) => {
   };
 };
 
+/** The ids of the parts of executions, and where links lead: each to one of them. */
+const checkLinks = (html: string): void => {
+  const attributes = elementsIn(parse(html)).flatMap(({ attrs }) => attrs);
+  const values = (wanted: string): string[] =>
+    attributes.filter(({ name }) => name === wanted).map(({ value }) => value);
+  const ids = values('id');
+  assert.is(new Set(ids).size, ids.length);
+  for (const id of ids) assert.match(id, /^run-\d+-\d+$/);
+  for (const href of values('href')) assert.ok(ids.includes(href.slice(1)) && href.startsWith('#'), href);
+};
+
 const PLAIN_HTML = new Set([
   ...[
     'html lang=',
@@ -177,7 +188,9 @@ const PLAIN_HTML = new Set([
     'dd',
     'main',
     'section',
-    'section class=run',
+    'section class=run id=',
+    'p',
+    'a href=',
     'h2',
     'small',
     'ol',
@@ -189,7 +202,9 @@ const PLAIN_HTML = new Set([
 
 test('html: the parser finds no error, no other element, and the very text', async () => {
   await always(async ({ told, events, head }) => {
-    const { shapes, find } = documentOf(await written('html', events, head), true);
+    const page = await written('html', events, head);
+    const { shapes, find } = documentOf(page, true);
+    checkLinks(page);
     for (const shape of shapes) assert.ok(PLAIN_HTML.has(shape), shape);
     assert.is(find('li').length, events.length);
     assert.ok(find('pre').includes(safeText(told.chunk)), JSON.stringify(find('pre')));
