@@ -1,38 +1,20 @@
-import { createHash, randomBytes } from 'node:crypto';
-import { open, rename, rm } from 'node:fs/promises';
+import { createHash } from 'node:crypto';
 import { z } from 'zod';
 import { createHttpClient, errorOfExecution, readArtifact, type HttpClient } from '../client/index.ts';
 import { isTerminalEvent, type EventType } from '../../machines/event.ts';
-import type { ExportFormat } from '../operations/export-formats.ts';
 import { EXPORT_ARTIFACT } from '../operations/exports.ts';
 import type { Execution } from '../operations/executions.ts';
+import type { SessionState } from '../operations/sessions.ts';
 import { EXIT, problemLine } from './errors.ts';
 import { onInterrupt } from './interrupt.ts';
+import { exportEnded } from './export-ended.ts';
+import { openSink, pathOf, STANDARD_OUTPUT, type ExportFlags, type Sink } from './export-file.ts';
 import { print } from './output.ts';
 import { createProgressDisplay } from './progress.ts';
 import type { Settings } from './settings.ts';
 
-export interface ExportFlags {
-  readonly format: ExportFormat;
-  /** `-` is standard output. */
-  readonly output?: string;
-  readonly types?: readonly string[];
-  readonly after?: number;
-  readonly until?: number;
-  readonly json?: boolean;
-}
-
-const EXTENSIONS = {
-  json: 'json',
-  ndjson: 'ndjson',
-  csv: 'csv',
-  markdown: 'md',
-  html: 'html',
-} as const satisfies Record<ExportFormat, string>;
-
 /** Seconds of a long-poll. */
 const POLL = 30;
-const STANDARD_OUTPUT = '-';
 
 const resultSchema = z.object({
   events: z.number(),
@@ -40,34 +22,6 @@ const resultSchema = z.object({
   sha256: z.string(),
   expires_at: z.string(),
 });
-
-/** Who takes the bytes; nothing of them is left after `discard`. */
-interface Sink {
-  write(piece: Uint8Array): Promise<void>;
-  keep(): Promise<void>;
-  discard(): Promise<void>;
-}
-
-const standardOutput: Sink = { write: print, keep: async () => undefined, discard: async () => undefined };
-
-/** A file that is there under its name only when it is whole. What others said in a session is for the caller alone. */
-const fileSink = async (path: string): Promise<Sink> => {
-  const aside = `${path}.${randomBytes(4).toString('hex')}.part`;
-  const handle = await open(aside, 'wx', 0o600);
-  const discard = async (): Promise<void> => {
-    await handle.close();
-    await rm(aside, { force: true });
-  };
-  return {
-    write: (piece) => handle.writeFile(piece),
-    keep: async () => {
-      await handle.sync();
-      await handle.close();
-      await rename(aside, path);
-    },
-    discard,
-  };
-};
 
 /** Shows how far the export is until it has ended. */
 const watchExport = async (
@@ -110,11 +64,15 @@ const fetchExport = async (
   if (found !== sha256) throw new Error(`what came has the SHA-256 ${found}, not ${sha256}`);
 };
 
-/** `arbor export`: writes a session's events to a file. Resolves with the exit code. */
-export const exportSession = async (settings: Settings, session_id: string, flags: ExportFlags): Promise<number> => {
+/** Has the server export a session that is live, and fetches that. */
+const exportLive = async (
+  settings: Settings,
+  client: HttpClient,
+  { session_id, seq }: SessionState,
+  flags: ExportFlags,
+): Promise<number> => {
   const { format, types, after, until, json = false } = flags;
-  const path = flags.output ?? `${session_id}.${EXTENSIONS[format]}`;
-  const client = createHttpClient(settings);
+  const path = pathOf(session_id, flags);
   const stop = new AbortController();
   const state: { execution: string | null } = { execution: null };
   const endInterrupt = onInterrupt(() => {
@@ -125,7 +83,6 @@ export const exportSession = async (settings: Settings, session_id: string, flag
   const display = createProgressDisplay('export', process.stderr);
   let sink: Sink | null = null;
   try {
-    const { seq } = await client.sessions.get({ session_id });
     const { execution_id } = (await client.exports.create({
       session_id,
       format,
@@ -143,7 +100,7 @@ export const exportSession = async (settings: Settings, session_id: string, flag
       return stop.signal.aborted ? EXIT.interrupted : EXIT.failed;
     }
     const result = resultSchema.parse(execution.result);
-    sink = path === STANDARD_OUTPUT ? standardOutput : await fileSink(path);
+    sink = await openSink(path);
     await fetchExport(settings, execution_id, result, sink, stop.signal, (...about) => display.update(...about));
     await sink.keep();
     sink = null;
@@ -162,4 +119,14 @@ export const exportSession = async (settings: Settings, session_id: string, flag
     display.end();
     await sink?.discard();
   }
+};
+
+/** A session in one of these runs nothing new. */
+const ENDED: ReadonlySet<string> = new Set(['draining', 'closed', 'expired']);
+
+/** `arbor export`: writes a session's events to a file. Resolves with the exit code. */
+export const exportSession = async (settings: Settings, session_id: string, flags: ExportFlags): Promise<number> => {
+  const client = createHttpClient(settings);
+  const session = await client.sessions.get({ session_id });
+  return ENDED.has(session.status) ? exportEnded(client, session, flags) : exportLive(settings, client, session, flags);
 };

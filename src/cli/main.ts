@@ -3,7 +3,7 @@ import { Command, CommanderError, Option } from 'commander';
 import { EXPORT_FORMATS } from '../operations/export-formats.ts';
 import { addAuthority } from './authority.ts';
 import { EXIT, failureOf } from './errors.ts';
-import type { ExportFlags } from './export.ts';
+import type { ExportFlags } from './export-file.ts';
 import { collect, commaSeparated, seconds, wholeNumber } from './option-values.ts';
 import { dataOf, DEFAULT_URL, readSettings, type GlobalOptions, type Settings } from './settings.ts';
 
