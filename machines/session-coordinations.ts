@@ -33,6 +33,9 @@ export const isFull = ({ coordinations }: SessionContext): boolean =>
 const isOpen = ({ coordinations }: SessionContext, wanted: CoordinationId): boolean =>
   coordinations.some(({ id }) => id === wanted);
 
+const tell = (context: SessionContext, id: CoordinationId, electors: readonly Elector[]): Effect =>
+  toCoordination(context, id, { type: 'coordination.electorate', electors });
+
 export const tooMany = (): Effect =>
   refusal('conflict', `a session has at most ${SESSION_LIMITS.coordinations} open questions`);
 
@@ -113,9 +116,15 @@ export const vote = (context: SessionContext, message: Of<'session.vote'>): Now 
   const decision = decide(heldBy(context, caller), WRITE, at);
   if (!decision.allowed) return refuse(forbid(decision.reason, 'voting needs write'));
   const elector = electorOf(context, caller);
+  // Where the time of a capability is over and its deadline under way, nothing is decided with the vote it gave.
+  const { lapses_at } = context;
+  const news = lapses_at !== null && at >= lapses_at ? [tell(context, coordination_id, electorate(context, at))] : [];
   return {
     change: touched(context, at),
-    effects: [toCoordination(context, coordination_id, { type: 'coordination.vote', elector, vote: said, comment })],
+    effects: [
+      ...news,
+      toCoordination(context, coordination_id, { type: 'coordination.vote', elector, vote: said, comment }),
+    ],
   };
 };
 
@@ -145,25 +154,19 @@ export const cancelAll = (context: SessionContext): readonly Effect[] =>
       : [],
   );
 
-const named = (electors: readonly Elector[]): string => JSON.stringify(electors);
-
-/** The same step, after which open questions hear who may vote now. */
+/**
+ * The same step, after which open questions hear who may vote now. Nothing is compared: what a time has taken from
+ * somebody is gone from the electorate before the step as well as after it.
+ */
 export const telling =
   <Event extends Incoming>(step: (context: SessionContext, message: Event) => Now) =>
   (context: SessionContext, message: Event): Now => {
     const now = step(context, message);
     const { clients, shares } = now.change ?? {};
     if (context.coordinations.length === 0 || (clients === undefined && shares === undefined)) return now;
-    const next = { ...context, ...now.change };
-    const electors = electorate(next, message.at);
-    if (named(electors) === named(electorate(context, message.at))) return now;
+    const electors = electorate({ ...context, ...now.change }, message.at);
     return {
       ...now,
-      effects: [
-        ...(now.effects ?? []),
-        ...next.coordinations.map(({ id }) =>
-          toCoordination(context, id, { type: 'coordination.electorate', electors }),
-        ),
-      ],
+      effects: [...(now.effects ?? []), ...context.coordinations.map(({ id }) => tell(context, id, electors))],
     };
   };

@@ -77,6 +77,23 @@ test('open questions hear of whoever comes, goes, or is narrowed; a late joiner 
   assert.equal(electors('crd_1'), [null, 'cli_1', 'cli_d']);
 });
 
+test('whose time to write is over has no vote any more, before anything is decided with it', () => {
+  for (const isAwake of [true, false]) {
+    const { one, ask, vote, electors } = create();
+    one.share({ id: 's', constraints: { expires_in: 10 } });
+    one.join('shr_s', 'g', { principal: 'gus' });
+    body(ask({ required_confirmations: 2 }));
+    body(vote('crd_1', one.as('cli_g')));
+    // Its deadline may be under way still as the next vote comes.
+    if (isAwake) one.ring.advance(10_000);
+    else one.ring.now += 10_000;
+    assert.is(body(vote('crd_1', one.as('cli_b')))['status'], 'open');
+    one.ring.advance(0);
+    assert.equal(electors('crd_1'), [null, 'cli_1', 'cli_b', 'cli_c']);
+    assert.is(body(vote('crd_1', one.as('cli_c')))['status'], 'confirmed');
+  }
+});
+
 test('a share votes as its issuer, over shares of shares', () => {
   const { one, ask, vote } = create();
   one.register(newMember('m', 'mallory', { constraints: { may_share: true } }));
