@@ -190,10 +190,14 @@ const cancel = (context: CoordinationContext, { by, reason, at }: Of<'coordinati
   return { ...now, effects: [...(now.effects ?? []), ...answer] };
 };
 
+/** A vote that comes before its deadline is heard of, and after its time, ends it all the same. */
 const timeOut =
   (status: 'timed_out' | 'rejected') =>
-  (context: CoordinationContext, { at }: Of<'deadline'>): Now =>
-    decide(context, status, at, 'timed_out');
+  (context: CoordinationContext, { type, at }: Of<'deadline' | 'coordination.vote'>): Now => {
+    const now = decide(context, status, at, 'timed_out');
+    const answer = type === 'deadline' ? [] : [refusal('already_decided', 'the time of the question is over')];
+    return { ...now, effects: [...(now.effects ?? []), ...answer] };
+  };
 
 /** The actor itself was given up: who waits for it must not wait for ever. */
 export const coordinationFailure = (context: CoordinationContext, at: number): readonly Effect[] =>
@@ -206,8 +210,20 @@ const { createMachine } = setup({
 });
 
 type VoteArgs = { readonly context: CoordinationContext; readonly event: Of<'coordination.vote'> };
-type DueArgs = { readonly context: CoordinationContext; readonly event: Of<'deadline'> };
+type DueArgs = { readonly context: CoordinationContext; readonly event: Of<'deadline' | 'coordination.vote'> };
 const voted = act<CoordinationContext, Of<'coordination.vote'>, Incoming>(vote);
+const timesOut = [
+  {
+    guard: ({ context, event: { at } }: DueArgs) => isDue(context, at) && context.question.on_timeout === 'rejected',
+    target: 'rejected',
+    actions: act<CoordinationContext, Of<'deadline' | 'coordination.vote'>, Incoming>(timeOut('rejected')),
+  },
+  {
+    guard: ({ context, event: { at } }: DueArgs) => isDue(context, at),
+    target: 'timed_out',
+    actions: act<CoordinationContext, Of<'deadline' | 'coordination.vote'>, Incoming>(timeOut('timed_out')),
+  },
+] as const;
 
 /** A question with one outcome (contract, section 7): `open → confirmed | rejected | timed_out | cancelled`. */
 export const coordination = createMachine({
@@ -219,6 +235,7 @@ export const coordination = createMachine({
     open: {
       on: {
         'coordination.vote': [
+          ...timesOut,
           {
             guard: ({ context, event: message }: VoteArgs) => decidedBy(context, message) === 'confirmed',
             target: 'confirmed',
@@ -233,19 +250,7 @@ export const coordination = createMachine({
         ],
         'coordination.electorate': { actions: act(electorate) },
         'coordination.cancel': { target: 'cancelled', actions: act(cancel) },
-        deadline: [
-          {
-            guard: ({ context, event: { at } }: DueArgs) =>
-              isDue(context, at) && context.question.on_timeout === 'rejected',
-            target: 'rejected',
-            actions: act<CoordinationContext, Of<'deadline'>, Incoming>(timeOut('rejected')),
-          },
-          {
-            guard: ({ context, event: { at } }: DueArgs) => isDue(context, at),
-            target: 'timed_out',
-            actions: act<CoordinationContext, Of<'deadline'>, Incoming>(timeOut('timed_out')),
-          },
-        ],
+        deadline: timesOut,
       },
     },
     confirmed: { type: 'final' },

@@ -159,6 +159,16 @@ test('the deadline ends it as declared, and never early', () => {
   }
 });
 
+test('a vote that comes once the time is over counts for nothing, though the deadline has not been heard of yet', () => {
+  for (const on_timeout of ['timed_out', 'rejected'] as const) {
+    const { one } = asked({ on_timeout });
+    const effects = one.take(vote(ELECTORS[5] as Elector, 'confirm', START + TIMEOUT_S * 1_000));
+    assert.equal(events(effects), [`coordination_${on_timeout}`]);
+    assert.equal(answered(effects), ['already_decided']);
+    assert.is(coordinationView(one.standing().context, on_timeout).reason, 'timed_out');
+  }
+});
+
 test('who waits for it hears of the outcome in the same turn', () => {
   const { one } = asked({}, true);
   const sent = one
@@ -234,7 +244,10 @@ test('whatever is said in whatever order: one outcome, never confirmed without i
           assert.ok(confirmations < rules.required_confirmations, 'a quorum decides at once');
           assert.ok(rejections < (rules.veto ? 1 : (rules.max_rejections ?? Infinity)), 'and so does a rejection');
         }
-        if (value === 'timed_out') assert.ok(at >= START + TIMEOUT_S * 1_000);
+        const isLate = at >= START + TIMEOUT_S * 1_000;
+        if (value === 'timed_out') assert.ok(isLate);
+        if (isLate && message.type === 'coordination.vote')
+          assert.is(value, rules.on_timeout, 'no vote after its time');
       }
       assert.is(outcomes(seen).length, one.done() ? 1 : 0);
       const { value, context } = one.standing();
