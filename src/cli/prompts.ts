@@ -30,6 +30,8 @@ export const createPrompts = ({ client: { coordinations }, input, output, onInte
   let waiting: Coordination[] = [];
   let current: { readonly id: string; readonly stop: AbortController } | null = null;
   let closed = false;
+  /** Looked up, and without an outcome so far as was heard. */
+  const pending = new Set<string>();
 
   const say = (text: string): void => void output.write(`${text}\n`);
 
@@ -69,11 +71,14 @@ export const createPrompts = ({ client: { coordinations }, input, output, onInte
     heard: ({ type, data }) => {
       const id = String(data['coordination_id']);
       if (type === 'coordination_request') {
+        pending.add(id);
         coordinations
           .get({ coordination_id: id })
-          .then((question) => question.status === 'open' && ask(question))
-          .catch(() => undefined);
+          .then((question) => pending.has(id) && question.status === 'open' && ask(question))
+          .catch(() => undefined)
+          .finally(() => pending.delete(id));
       } else if (isOutcomeEvent(type)) {
+        pending.delete(id);
         waiting = waiting.filter(({ coordination_id }) => coordination_id !== id);
         if (current?.id === id) current.stop.abort();
       }

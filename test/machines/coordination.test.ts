@@ -144,9 +144,22 @@ test('who loses the right to write loses the vote, and a voter who keeps it by a
   assert.is(say(3, 'confirm'), 'confirmed');
 });
 
-test('only the named may vote: by principal, by client, and a share by its issuer', () => {
-  assert.equal([asked({ voters: ['bob'] }).say(5), asked({ voters: ['bob'] }).say(4)], ['voter', 'confirmed']);
-  assert.equal([asked({ voters: ['cli_c'] }).say(3), asked({ voters: ['cli_c'] }).say(5)], ['voter', 'confirmed']);
+test('only the named may vote: by principal, by client, and a share by its issuer or its own name', () => {
+  const named: Readonly<Record<string, readonly number[]>> = {
+    ada: [0, 1, 2, 6],
+    'share:shr_1': [2],
+    cli_s: [2],
+    bob: [3, 4],
+    cli_b1: [3],
+    eve: [],
+  };
+  for (const distinct of ['principal', 'client'] as const)
+    for (const [name, indices] of Object.entries(named)) {
+      const rules = { voters: [name], requester_may_vote: true, distinct, required_confirmations: 9 };
+      const may = ELECTORS.map((_, who) => who).filter((who) => asked(rules).say(who) === 'open');
+      // The key is no client: it does not count among clients.
+      assert.equal(may, distinct === 'client' ? indices.filter((who) => who !== 6) : indices, `${distinct} ${name}`);
+    }
 });
 
 test('the deadline ends it as declared, and never early', () => {

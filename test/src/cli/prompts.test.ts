@@ -25,9 +25,14 @@ const create = () => {
   const votes: string[] = [];
   const [input, output] = [new PassThrough(), new PassThrough()];
   let said = '';
+  let looked: Promise<Coordination> | null = null;
   output.on('data', (text: Buffer) => (said += text.toString()));
   const coordinations = {
-    get: async ({ coordination_id: id }: { coordination_id: string }) => question(id),
+    get: async ({ coordination_id: id }: { coordination_id: string }) => {
+      const answer = looked ?? question(id);
+      looked = null;
+      return answer;
+    },
     vote: async ({ coordination_id: id, vote }: { coordination_id: string; vote: string }) => {
       votes.push(`${id} ${vote}`);
       return { ...question(id), status: vote === 'confirm' ? 'confirmed' : 'rejected' };
@@ -46,6 +51,12 @@ const create = () => {
     input,
     interrupts: () => interrupts,
     said: () => said,
+    /** The next look-up waits for what this is called with. */
+    lookUp: () => {
+      const { promise, resolve } = Promise.withResolvers<Coordination>();
+      looked = promise;
+      return resolve;
+    },
     type: (text: string) => void input.write(`${text}\n`),
   };
 };
@@ -79,6 +90,19 @@ test('what has its outcome is not asked any more, and Enter leaves a question to
   await eventually('the last is answered', () => votes.length === 1);
   assert.equal(votes, ['crd_4 confirm']);
   assert.not.match(said(), 'May crd_2');
+  prompts.close();
+});
+
+test('what has its outcome while it is looked up is not asked', async () => {
+  const { prompts, shows, said, lookUp } = create();
+  const found = lookUp();
+  prompts.heard(event('coordination_request', 'crd_1'));
+  prompts.heard(event('coordination_cancelled', 'crd_1'));
+  found(question('crd_1'));
+  await new Promise(setImmediate);
+  prompts.heard(event('coordination_request', 'crd_2'));
+  await shows('May crd_2 be deployed?');
+  assert.not.match(said(), 'crd_1');
   prompts.close();
 });
 
