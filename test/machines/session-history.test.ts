@@ -1,18 +1,40 @@
 import * as fc from 'fast-check';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { clientAddress, executionAddress } from '../../machines/address.ts';
+import {
+  clientAddress,
+  coordinationAddress,
+  deliveryAddress,
+  executionAddress,
+  webhookAddress,
+} from '../../machines/address.ts';
 import type { Attenuation } from '../../machines/attenuate.ts';
 import type { Capability } from '../../machines/capability.ts';
+import type { CoordinationContext } from '../../machines/coordination.ts';
+import type { DeliveryContext } from '../../machines/delivery.ts';
+import type { Answer } from '../../machines/effect.ts';
 import { isTerminalEvent, timestamp } from '../../machines/event.ts';
-import type { ClientId, ExecutionId, ShareId } from '../../machines/id.ts';
+import type { ClientId, CoordinationId, ExecutionId, ShareId } from '../../machines/id.ts';
 import type { Caller } from '../../machines/message.ts';
+import { questionSchema, type Question, type Rules } from '../../machines/question.ts';
 import { granted } from '../../machines/session-context.ts';
+import { assertOutcomes, assertQuestions } from '../support/question-laws.ts';
 import { assertLaws, assertTold } from '../support/session-laws.ts';
-import { OWNER, SESSION, STRANGER, TTL, createSession, names, newClient, newMember } from '../support/session.ts';
+import {
+  OWNER,
+  SESSION,
+  STRANGER,
+  TTL,
+  createSession,
+  facts,
+  names,
+  newClient,
+  newMember,
+} from '../support/session.ts';
 import type { TestSession } from '../support/session.ts';
+import { createWebhookLaws } from '../support/webhook-laws.ts';
 
-const test = suite('session, its clients, shares and executions');
+const test = suite('session, its clients, shares, executions, questions and webhooks');
 
 /** Whichever is there, by a number; mostly somebody of the session. */
 const choice = fc.nat(11);
@@ -56,6 +78,19 @@ const asked: fc.Arbitrary<Attenuation> = fc
   })
   .map(({ constraints: [limit, may_share], narrower }) => ({ ...narrower, constraints: { ...limit, may_share } }));
 
+const question = (rules: Partial<Rules>): Question =>
+  questionSchema.parse({ operation: 'deploy', description: 'Now?', ...rules });
+const rules = fc.constantFrom<Partial<Rules>>(
+  {},
+  {},
+  { required_confirmations: 2 },
+  { required_confirmations: 2, distinct: 'client' },
+  { requester_may_vote: true, required_confirmations: 2 },
+  { veto: true, required_confirmations: 2 },
+  { max_rejections: 2, timeout: 30, on_timeout: 'rejected' },
+  { voters: ['bob', 'cli_1'], timeout: 5 },
+);
+
 const weighing = <T>(weight: number, arbitrary: fc.Arbitrary<T>) => ({ weight, arbitrary });
 const does = <Do extends string>(what: Do) => fc.constant(what);
 const actions = fc.oneof(
@@ -68,8 +103,30 @@ const actions = fc.oneof(
       unattended: fc.boolean(),
       key: fc.constantFrom(null, null, null, 'a', 'b'),
       body: fc.constantFrom('x', 'x', 'y'),
+      gate: fc.oneof(weighing(4, fc.constant(null)), weighing(1, rules)),
     }),
   ),
+  weighing(4, fc.record({ do: does('ask'), caller: callers, rules })),
+  weighing(
+    12,
+    fc.record({ do: does('vote'), caller: callers, n: choice, vote: fc.constantFrom('confirm', 'confirm', 'reject') }),
+  ),
+  weighing(1, fc.record({ do: does('retract'), caller: callers, n: choice })),
+  weighing(3, fc.record({ do: does('confirm'), n: choice, suspended: fc.boolean(), rules })),
+  weighing(
+    2,
+    fc.record({
+      do: does('webhook'),
+      caller: callers,
+      types: fc.constantFrom(
+        null,
+        ['client_joined', 'webhook_dead'],
+        ['execution_completed', 'coordination_confirmed'],
+      ),
+    }),
+  ),
+  weighing(1, fc.record({ do: does('unhook'), n: choice })),
+  weighing(6, fc.record({ do: does('attempted'), n: choice, ok: fc.boolean(), final: fc.boolean() })),
   weighing(
     3,
     fc.record({ do: does('register'), caller: callers, as: fc.constantFrom('cli', 'web', 'sharer', 'tools', 'tools') }),
@@ -84,7 +141,14 @@ const actions = fc.oneof(
   ),
   weighing(2, fc.record({ do: does('revoke'), caller: callers, n: choice })),
   weighing(1, fc.record({ do: does('violated'), caller: callers })),
-  weighing(1, fc.record({ do: does('fail'), kind: fc.constantFrom('client', 'execution'), n: choice })),
+  weighing(
+    1,
+    fc.record({
+      do: does('fail'),
+      kind: fc.constantFrom('client', 'execution', 'coordination', 'webhook', 'delivery'),
+      n: choice,
+    }),
+  ),
   weighing(
     4,
     fc.record({
@@ -130,8 +194,37 @@ const createKeys = () => {
   };
 };
 
+const ADDRESSES = {
+  client: clientAddress,
+  execution: executionAddress,
+  coordination: coordinationAddress,
+  webhook: webhookAddress,
+  delivery: deliveryAddress,
+};
+
+/** What questions were charged to: one capability and those above it, each once. */
+const createAsks = (one: TestSession) => {
+  const asks: string[][] = [];
+  const used = () => Object.entries(one.context().ledger.meters).map(([id, meter]) => [id, meter.used] as const);
+  return {
+    asks,
+    counting: (ask: () => Answer): void => {
+      const before = new Map(used());
+      if (!ask().ok) return;
+      const charged = used().filter(([id, now]) => now !== (before.get(id) ?? 0));
+      for (const [id, now] of charged) assert.is(now, (before.get(id) ?? 0) + 1, `${id} is charged once`);
+      asks.push(charged.map(([id]) => id));
+    },
+  };
+};
+
 /** Does what the action says; each request is answered once, or the ring throws. */
-const perform = (one: TestSession, step: Action, keys: ReturnType<typeof createKeys>, drawn: string): void => {
+const perform = (
+  one: TestSession,
+  step: Action,
+  { keys, counting }: { keys: ReturnType<typeof createKeys> } & Pick<ReturnType<typeof createAsks>, 'counting'>,
+  drawn: string,
+): void => {
   const { ring } = one;
   /** One that is live, now and then one that is over; one that never was where there is none. */
   const anyOf = (kind: string, n: number): string => {
@@ -144,7 +237,9 @@ const perform = (one: TestSession, step: Action, keys: ReturnType<typeof createK
     case 'execute': {
       const accepted = one.context().counts.accepted;
       const idempotency = step.key === null ? null : { key: step.key, body_hash: step.body };
-      const answer = one.execute({ caller, reserved: step.reserved, unattended: step.unattended, idempotency });
+      const { reserved, unattended, gate } = step;
+      const command = facts(gate === null ? {} : { confirmations: question(gate) });
+      const answer = one.execute({ caller, reserved, unattended, idempotency, command });
       keys.check(caller, step.key, step.body, answer);
       const isNew = answer.ok && answer.body['replayed'] !== true;
       assert.is(one.context().counts.accepted - accepted, isNew ? 1 : 0);
@@ -181,11 +276,63 @@ const perform = (one: TestSession, step: Action, keys: ReturnType<typeof createK
     case 'violated':
       return one.violated(caller);
     case 'fail':
-      return ring.fail(
-        step.kind === 'client'
-          ? clientAddress(SESSION, anyOf('client', step.n))
-          : executionAddress(SESSION, anyOf('execution', step.n)),
+      return ring.fail(ADDRESSES[step.kind](SESSION, anyOf(step.kind, step.n)));
+    case 'ask':
+      return counting(() =>
+        one.ask({
+          type: 'session.ask',
+          caller,
+          coordination_id: `crd_${drawn}`,
+          question: question(step.rules),
+        }),
       );
+    case 'vote': {
+      const coordination_id = anyOf('coordination', step.n) as CoordinationId;
+      const answer = one.ask({ type: 'session.vote', caller, coordination_id, vote: step.vote, comment: null });
+      if (caller === STRANGER) assert.not(answer.ok);
+      return;
+    }
+    case 'retract': {
+      const coordination_id = anyOf('coordination', step.n) as CoordinationId;
+      const asked = ring.actor(coordinationAddress(SESSION, coordination_id))?.standing().context;
+      const requested_by = (asked as CoordinationContext | undefined)?.requester ?? OWNER;
+      return void one.ask({ type: 'session.retract', caller, coordination_id, requested_by });
+    }
+    case 'confirm': {
+      const id = anyOf('execution', step.n) as ExecutionId;
+      const coordination_id = `crd_${drawn}`;
+      const asked = [
+        {
+          key: `confirm#${step.n % 3}`,
+          reason: 'confirm',
+          coordination_id,
+          question: question(step.rules),
+          details: 1,
+        },
+      ];
+      const said = { type: 'execution.wait', start: 1, asked, suspended: step.suspended, artifacts: [] };
+      return one.agent(id, said);
+    }
+    case 'webhook':
+      return void one.webhook(drawn, { caller, types: step.types as never });
+    case 'unhook': {
+      const id = anyOf('webhook', step.n);
+      const ended = ring.ask(webhookAddress(SESSION, id), { type: 'webhook.end', reason: 'deleted' } as never);
+      // As the gateway does, which knows what is pending.
+      if (ended.ok)
+        for (const [key, actor] of ring.actors)
+          if (!actor.done() && (actor.standing().context as Partial<DeliveryContext>).webhook_id === id)
+            if (key.includes('/delivery/'))
+              ring.tell(deliveryAddress(SESSION, key.split('/')[2] as never), { type: 'delivery.cancel' });
+      return;
+    }
+    case 'attempted': {
+      const to = deliveryAddress(SESSION, anyOf('delivery', step.n) as never);
+      const attempt = step.n === 0 ? 1 : (ring.actor(to)?.standing().context as DeliveryContext | undefined)?.attempts;
+      const { ok, final } = step;
+      const said = { attempt, ok, final, status: null, reason: null, retry_after_ms: null };
+      return ring.tell(to, { type: 'delivery.attempted', ...said } as { type: string });
+    }
     case 'presence':
       return ring.tell(clientAddress(SESSION, anyOf('client', step.n)), { type: step.type });
     case 'agent': {
@@ -208,13 +355,24 @@ test('whatever is asked in whatever order: one answer each, the laws of a sessio
       const one = createSession();
       const { events } = one.ring;
       const keys = createKeys();
+      const { asks, counting } = createAsks(one);
+      const assertWebhooks = createWebhookLaws(one);
       for (const [index, step] of steps.entries()) {
         const [wasOver, before] = [one.isOver(), events.length];
-        perform(one, step, keys, `d${index}`);
-        assertLaws(one);
-        if (wasOver) assert.is(events.length, before, 'nothing after the end');
+        perform(one, step, { keys, counting }, `d${index}`);
+        assertLaws(one, asks);
+        assertQuestions(one);
+        assertWebhooks();
+        // What its endpoints still have to be told is tried, and given up.
+        const after = wasOver ? names(events.slice(before)) : [];
+        assert.equal(
+          after.filter((name) => name !== 'webhook_dead' && name !== 'actor_failed'),
+          [],
+          'nothing after the end',
+        );
       }
       assertTold(one.ring);
+      assertOutcomes(one);
       const ends = names(events).filter((name) => name === 'session_closed' || name === 'session_expired');
       assert.is(ends.length, one.isOver() ? 1 : 0);
       const started = [...one.ring.actors].filter(([key]) => key.includes('/execution/'));

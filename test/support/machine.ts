@@ -158,7 +158,8 @@ export const createRing = (random: () => number = () => 0.5): Ring => {
       }
       const actor = actors.get(key);
       if (actor === undefined || actor.done()) {
-        if (asked && !heard)
+        // The first answer counts, as on a shard: who is told besides and has ended does not refuse what is answered.
+        if (asked && !heard && answers.length === 0)
           answers.push({ ok: false, problem: problem(actor === undefined ? 'not_found' : 'conflict', key) });
         continue;
       }

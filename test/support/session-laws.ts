@@ -11,14 +11,14 @@ import { beyondParent } from './capabilities.ts';
 import { HASH, SHARE_HASH } from './session.ts';
 import type { TestSession } from './session.ts';
 
-interface Present<Context> {
+export interface Present<Context> {
   readonly id: string;
   readonly value: string;
   readonly context: Context;
   readonly live: boolean;
 }
 
-const actorsOf = <Context>({ ring }: TestSession, kind: string): Present<Context>[] =>
+export const actorsOf = <Context>({ ring }: TestSession, kind: string): Present<Context>[] =>
   [...ring.actors]
     .map(([key, actor]) => ({ path: key.split('/'), actor }))
     .filter(({ path }) => path[1] === kind)
@@ -27,7 +27,7 @@ const actorsOf = <Context>({ ring }: TestSession, kind: string): Present<Context
       return { id: path[2] ?? '', value, context: context as unknown as Context, live: !actor.done() };
     });
 const executionsOf = (one: TestSession) => actorsOf<ExecutionContext>(one, 'execution');
-const liveIds = (all: readonly Present<unknown>[]) => all.filter(({ live }) => live).map(({ id }) => id);
+export const liveIds = (all: readonly Present<unknown>[]) => all.filter(({ live }) => live).map(({ id }) => id);
 
 /** Every capability that there ever was below the root, by id: those that clients and shares were opened with. */
 const everGranted = ({ ring }: TestSession): ReadonlyMap<string, Capability> => {
@@ -77,8 +77,14 @@ const assertDescent = (one: TestSession): void => {
   }
 };
 
-/** What has been used is what was accepted, and within every budget above it; what runs is what is counted as running. */
-export const assertLedger = (one: TestSession): void => {
+/** What each question was charged to. */
+export type Asks = readonly (readonly string[])[];
+
+/**
+ * What has been used is what was accepted and asked, and within every budget above it; what runs is what is counted as
+ * running.
+ */
+export const assertLedger = (one: TestSession, asks: Asks = []): void => {
   const context = one.context();
   const { meters } = context.ledger;
   const all = executionsOf(one);
@@ -86,7 +92,8 @@ export const assertLedger = (one: TestSession): void => {
   for (const [id, { used, running }] of Object.entries(meters)) {
     assert.ok(here.has(id), `${id} is metered and gone`);
     const charged = all.filter((execution) => execution.context.charged.includes(id));
-    assert.equal([used, running], [charged.length, charged.filter(({ live }) => live).length], id);
+    const asked = asks.filter((each) => each.includes(id)).length;
+    assert.equal([used, running], [charged.length + asked, charged.filter(({ live }) => live).length], id);
   }
   const ever = everGranted(one);
   const root = rootCapability(context);
@@ -97,7 +104,8 @@ export const assertLedger = (one: TestSession): void => {
     return line ?? [];
   });
   for (const { id, constraints } of ever.values()) {
-    const spent = lines.filter((line) => line.some((each) => each.id === id)).length;
+    const asked = asks.filter((each) => each.includes(id)).length;
+    const spent = asked + lines.filter((line) => line.some((each) => each.id === id)).length;
     assert.ok(spent <= (constraints.max_operations ?? Infinity), `${spent} of ${constraints.max_operations} of ${id}`);
   }
   const revoked = new Set(
@@ -151,9 +159,9 @@ const assertDeadline = (one: TestSession): void => {
 };
 
 /** What holds of a session after every message, whatever went before. */
-export const assertLaws = (one: TestSession): void => {
+export const assertLaws = (one: TestSession, asks: Asks = []): void => {
   assertOneView(one);
   assertDescent(one);
-  assertLedger(one);
+  assertLedger(one, asks);
   assertDeadline(one);
 };
