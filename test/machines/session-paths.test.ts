@@ -3,9 +3,12 @@ import * as assert from 'uvu/assert';
 import type { EventFromLogic } from 'xstate';
 import { getShortestPaths } from 'xstate/graph';
 import type { Effect } from '../../machines/effect.ts';
+import { decide } from '../../machines/decision.ts';
+import { WRITE } from '../../machines/session-context.ts';
 import { session, type SessionContext } from '../../machines/session.ts';
 import { createDriver } from '../support/machine.ts';
-import { facts, newClient, newMember, OWNER, SESSION, SHARE_HASH, TTL } from '../support/session.ts';
+import { questionSchema } from '../../machines/question.ts';
+import { facts, newClient, newMember, newWebhook, OWNER, SESSION, SHARE_HASH, TTL } from '../support/session.ts';
 
 const test = suite('session: paths');
 
@@ -31,6 +34,8 @@ const share = (id: string, more = {}) => ({
   ...more,
 });
 const short = { ...share('1').share, asked: { constraints: { expires_in: 10 } } };
+const question = questionSchema.parse({ operation: 'deploy', description: 'Now?' });
+const asked = { coordination_id: 'crd_1', question };
 const EVENTS = [
   says('session.open', 0, open),
   says('session.register', 1, { caller: OWNER, client: newMember('2', 'bob', { constraints: { may_share: true } }) }),
@@ -48,19 +53,56 @@ const EVENTS = [
   says('session.revoke', 1, { caller: OWNER, capability_id: 'cap_2_0' }),
   says('session.revoke', 1, { caller: BOB, capability_id: 'cap_1' }),
   says('session.violated', 1, { caller: BOB, operation: 'events.list', reason: 'operation', count: 1 }),
+  says('session.ask', 1, { caller: OWNER, ...asked }),
+  says('session.vote', 1, { caller: BOB, coordination_id: 'crd_1', vote: 'confirm', comment: null }),
+  says('session.retract', 1, { caller: OWNER, coordination_id: 'crd_1', requested_by: OWNER }),
+  says('session.confirm', 1, {
+    execution_id: 'exe_1',
+    requester: OWNER,
+    ...asked,
+    coordination_id: 'crd_2',
+    details: 1,
+  }),
+  says('coordination.ended', 1, { coordination_id: 'crd_1' }),
+  says('coordination.ended', 1, { coordination_id: 'crd_2' }),
+  says('session.webhook', 1, { caller: OWNER, webhook: newWebhook('1') }),
+  says('webhook.gone', 1, { webhook_id: 'whk_1' }),
   says('session.close', 1, { caller: OWNER }),
   says('deadline', LAPSE),
   says('deadline', LATE),
   says('deadline', TOO_LATE),
 ];
 /** Who is asked and leaves the answer to whom it sends the request on. */
-const PASSED_ON = new Set(['session.execute', 'session.cancel', 'session.leave']);
+const PASSED_ON = new Set([
+  'session.execute',
+  'session.cancel',
+  'session.leave',
+  'session.ask',
+  'session.vote',
+  'session.retract',
+]);
+
+/** The clients that may vote, by what the session knows of them. */
+const writersOf = ({ clients }: SessionContext, at: number): string =>
+  Object.entries(clients)
+    .filter(([, { capabilities }]) => decide(capabilities, WRITE, at).allowed)
+    .map(([id]) => id)
+    .join(' ');
+const sentTo = (effects: readonly Effect[], type: string): string[] =>
+  effects.flatMap((effect) => (effect.type === 'send' && effect.message.type === type ? [effect.to.id] : []));
+
+/** What nobody waits for an answer to. */
+const UNANSWERED = new Set(['session.violated', 'session.confirm']);
 
 /** What ends somebody's right to be there, or narrows it. */
 const END = /^(client\.(leave|narrow)|share\.end|execution\.revoke)$/;
 
 const paths = getShortestPaths(session, {
-  events: EVENTS as unknown as EventFromLogic<typeof session>[],
+  // A session that is not open yet has no executions.
+  events: ({ value }) =>
+    EVENTS.filter(({ type }) => value !== 'new' || type !== 'session.confirm') as unknown as EventFromLogic<
+      typeof session
+    >[],
   serializeState: ({ value, context }) =>
     [
       value as string,
@@ -68,6 +110,8 @@ const paths = getShortestPaths(session, {
       String(context.ending),
       ...Object.keys(context.clients),
       ...Object.keys(context.shares),
+      ...context.coordinations.map(({ id }) => id),
+      ...Object.keys(context.webhooks),
     ].join(' '),
   limit: 50_000,
 });
@@ -87,7 +131,7 @@ test('on every path each request is answered once or passed on, and the session 
       const effects = one.take(event as never);
       const replies = effects.filter(({ type }) => type === 'reply').length;
       const sends = effects.filter(({ type }) => type === 'send').length;
-      const isAsked = event.type.startsWith('session.') && event.type !== 'session.violated';
+      const isAsked = event.type.startsWith('session.') && !UNANSWERED.has(event.type);
       if (isAsked && !(PASSED_ON.has(event.type) && sends > 0)) assert.is(replies, 1, event.type);
       else assert.ok(replies <= 1, event.type);
       const lastEvent = effects.findLastIndex(({ type }) => type === 'event');
@@ -102,6 +146,55 @@ test('on every path each request is answered once or passed on, and the session 
     assert.is(endings.length, one.done() ? 1 : 0, value);
     if (one.done()) assert.is(context.executions.length, 0);
   }
+});
+
+test('in every state open questions hear of all who come and go, none that is over gets a vote, and none is left at the end', () => {
+  const seen = new Set<string>();
+  for (const { state } of paths) {
+    const before = { value: state.value as string, context: state.context };
+    if (before.value === 'new' || state.status === 'done') continue;
+    for (const event of EVENTS as { type: string; at: number }[]) {
+      const one = createDriver<SessionContext>(session, before);
+      const effects = one.take(event);
+      const { value, context } = one.standing();
+      const open = before.context.coordinations.map(({ id }) => id as string);
+      if (context.ending === null && writersOf(before.context, 0) !== writersOf(context, 0)) {
+        assert.equal(sentTo(effects, 'coordination.electorate'), open, `${event.type} is told`);
+        if (open.length > 0) seen.add('electorate');
+      }
+      for (const type of ['coordination.vote', 'coordination.cancel'])
+        for (const id of sentTo(effects, type)) {
+          assert.ok(open.includes(id), `${type} to what is open`);
+          seen.add(type);
+        }
+      const isEnding = before.context.ending === null && context.ending !== null;
+      const alone = before.context.coordinations
+        .filter(({ execution_id }) => execution_id === null)
+        .map(({ id }) => id);
+      if (isEnding) assert.equal(sentTo(effects, 'coordination.cancel'), alone, 'all but those that end by themselves');
+      const isOverdue = before.value === 'draining' && event.type === 'deadline';
+      const isOver = value === 'closed' || value === 'expired';
+      if (isOver && !isOverdue) {
+        const left = open.filter(
+          (id) => !(event.type === 'coordination.ended' && id === Object(event).coordination_id),
+        );
+        assert.equal(left, [], 'questions end before their session');
+      }
+      if (isOver && before.value !== value) {
+        assert.equal(sentTo(effects, 'webhook.end'), Object.keys(before.context.webhooks), 'endpoints end with it');
+        if (Object.keys(before.context.webhooks).length > 0) seen.add('webhook.end');
+      }
+      if (event.type === 'session.confirm') {
+        const isRefused = sentTo(effects, 'execution.confirmed').length > 0;
+        const isOpened = sentTo(effects, 'coordination.open').length > 0;
+        const isKnown = open.includes('crd_2');
+        if (before.value !== 'new' && !isKnown)
+          assert.is.not(isRefused, isOpened, 'it is told, or the question is open');
+        if (before.context.ending !== null && !isKnown) assert.ok(isRefused, 'a session that ends asks nothing more');
+      }
+    }
+  }
+  assert.equal([...seen].toSorted(), ['coordination.cancel', 'coordination.vote', 'electorate', 'webhook.end']);
 });
 
 test.run();

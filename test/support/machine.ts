@@ -33,9 +33,10 @@ const frozen = <T>(value: T): T => {
   return value;
 };
 
-/** Runs `machine`. Messages are frozen, and so is each context: a machine that changes in place throws here. */
+/** Runs `machine`, from where it stood before if that is given. Messages are frozen, and so is each context: a machine that changes in place throws here. */
 export const createDriver = <Context extends Convention, Emitted = Effect>(
   machine: AnyStateMachine,
+  before: Standing<Context> | null = null,
 ): Driver<Context, Emitted> => {
   let effects: Emitted[] = [];
   let thrown: unknown;
@@ -49,7 +50,7 @@ export const createDriver = <Context extends Convention, Emitted = Effect>(
     });
     return actor.start();
   };
-  let actor = start(null);
+  let actor = start(before);
   const snapshot = (): AnyMachineSnapshot => actor.getSnapshot() as AnyMachineSnapshot;
   const standing = (): Standing<Context> => {
     const { value, context } = snapshot();
