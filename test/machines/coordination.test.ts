@@ -3,9 +3,14 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { EventFromLogic } from 'xstate';
 import { getShortestPaths } from 'xstate/graph';
-import { coordination, coordinationView, type CoordinationContext } from '../../machines/coordination.ts';
+import {
+  coordination,
+  coordinationFailure,
+  coordinationView,
+  type CoordinationContext,
+} from '../../machines/coordination.ts';
 import type { Effect } from '../../machines/effect.ts';
-import { isOutcomeEvent } from '../../machines/event.ts';
+import { isOutcomeEvent, timestamp } from '../../machines/event.ts';
 import type { CoordinationMessage, DeadlineMessage, Taken } from '../../machines/message.ts';
 import {
   isEligible,
@@ -191,6 +196,43 @@ test('who waits for it hears of the outcome in the same turn', () => {
     ['session', 'coordination.ended'],
     ['execution', 'execution.confirmed'],
   ]);
+});
+
+test('who may read sees who voted how and when, who may vote, and until when; each vote is told with how it stands', () => {
+  const { one } = asked({ required_confirmations: 2 });
+  const said = [
+    vote(ELECTORS[3] as Elector, 'reject', START + 1_000),
+    vote(ELECTORS[5] as Elector, 'confirm', START + 2_000),
+  ];
+  const told = said.flatMap((each) => one.take(each)).flatMap((each) => (each.type === 'event' ? [each] : []));
+  const bob = { principal: 'bob', client_id: 'cli_b1', comment: null };
+  const cyd = { principal: 'cyd', client_id: 'cli_c', comment: null };
+  const facts = { coordination_id: 'crd_1', rejections: 1 };
+  assert.equal(
+    told.map(({ event, subject, data }) => [event, subject, data]),
+    [
+      ['coordination_vote', 'crd_1', { ...facts, ...bob, vote: 'reject', confirmations: 0 }],
+      ['coordination_vote', 'crd_1', { ...facts, ...cyd, vote: 'confirm', confirmations: 1 }],
+    ],
+  );
+  const shown = coordinationView(one.standing().context, 'open');
+  assert.equal(shown.rejections, [{ ...bob, at: timestamp(START + 1_000) }]);
+  assert.equal(shown.confirmations, [{ ...cyd, at: timestamp(START + 2_000) }]);
+  assert.equal(
+    shown.eligible.map(({ client_id }) => client_id),
+    ['cli_b1', 'cli_b2', 'cli_c'],
+  );
+  assert.equal([shown.created_at, shown.expires_at], [START, START + TIMEOUT_S * 1_000].map(timestamp));
+});
+
+test('given up, a question ends as cancelled and tells who waits, once', () => {
+  const { one, say } = asked({}, true);
+  const failing = () => coordinationFailure(one.standing().context, START);
+  assert.equal(outcomes(failing()), ['coordination_cancelled']);
+  assert.is(failing().filter(({ type }) => type === 'send').length, 2, 'the session and the execution');
+  assert.is(say(5), 'confirmed');
+  assert.equal(failing(), [], 'what has its outcome has no other');
+  assert.equal(coordinationFailure(create().standing().context, START), []);
 });
 
 const arbitraryRules = fc.record({

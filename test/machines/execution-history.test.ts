@@ -5,7 +5,7 @@ import type { EventFromLogic } from 'xstate';
 import { getShortestPaths } from 'xstate/graph';
 import type { Effect } from '../../machines/effect.ts';
 import { isTerminalEvent } from '../../machines/event.ts';
-import { execution } from '../../machines/execution.ts';
+import { execution, type ExecutionContext } from '../../machines/execution.ts';
 import type { CoordinationId } from '../../machines/id.ts';
 import type { Decided } from '../../machines/question.ts';
 import { whenFirst, type Recorded } from '../../machines/step.ts';
@@ -31,6 +31,7 @@ import {
   wait,
   type Incoming,
 } from '../support/execution-messages.ts';
+import type { Standing } from '../support/machine.ts';
 
 const test = suite('execution history');
 
@@ -101,8 +102,9 @@ const arbitraryMessage = fc.oneof(
   {
     weight: 2,
     arbitrary: fc
-      .tuple(arbitraryStart, fc.constantFrom('crd_a', 'crd_b'), fc.boolean())
-      .map(([of, id, suspended]) => confirm(of, 0, id as CoordinationId, suspended)),
+      .tuple(arbitraryStart, fc.constantFrom('crd_a', 'crd_b'), fc.boolean(), fc.constantFrom('', '', '2'))
+      // A later run that asks again draws another id.
+      .map(([of, id, suspended, again]) => confirm(of, 0, `${id}${again}` as CoordinationId, suspended, id)),
   },
   {
     weight: 3,
@@ -144,6 +146,42 @@ const isGate = (message: { readonly type: string }): boolean => {
   return confirmation.coordination_id === GATE && confirmation.status === 'confirmed';
 };
 
+const sentTo = (effects: readonly Effect[], type: string): string[] =>
+  effects.flatMap((effect) => {
+    if (effect.type !== 'send' || effect.message.type !== type) return [];
+    return [(effect.message as { coordination_id?: string }).coordination_id ?? effect.to.id];
+  });
+const questionsOf = ({ awaited }: Pick<ExecutionContext, 'awaited'>): string[] =>
+  awaited.flatMap((each) => (each.reason === 'confirm' ? [each.coordination_id] : []));
+
+/** What an outcome does: recorded where it is awaited, decided by where it is the gate, and nothing anywhere else. */
+const assertHeard = (
+  { confirmation }: Extract<Incoming, { type: 'execution.confirmed' }>,
+  before: Standing<ExecutionContext>,
+  after: Standing<ExecutionContext>,
+  effects: readonly Effect[],
+): void => {
+  const { coordination_id: id, status } = confirmation;
+  const { awaited } = before.context;
+  const asked = awaited.find((each) => each.reason === 'confirm' && each.coordination_id === id);
+  if (before.value === 'awaiting_confirmation' && id === before.context.confirmation) {
+    const then = { confirmed: 'queued', cancelled: 'cancelled', rejected: 'failed', timed_out: 'failed' };
+    assert.is(after.value, then[status]);
+    assert.is(after.context.confirmation, null);
+    assert.is(after.context.error?.reason ?? null, status === 'confirmed' || status === 'cancelled' ? null : status);
+    assert.equal(sentTo(effects, 'coordination.cancel'), [], 'what has its outcome is not taken back');
+  } else if (asked === undefined) {
+    assert.equal([after, effects], [before, []], 'what was not asked is not heard');
+  } else {
+    assert.equal(
+      after.context.recorded.find(({ key }) => key === asked.key),
+      { key: asked.key, result: confirmation },
+    );
+    assert.not.ok(questionsOf(after.context).includes(id), 'it is not awaited any more');
+    assert.is(after.value, before.value === 'waiting' ? 'queued' : before.value, 'it wakes who waits');
+  }
+};
+
 /** Whether a message that carried a request must be answered by this machine. */
 const answers = (message: { readonly type: string; readonly by?: unknown }): boolean =>
   message.type === 'execution.accept' || (message.type === 'execution.cancel' && message.by !== null);
@@ -162,6 +200,8 @@ test('whatever arrives whenever: one end, no step back, no attempt too many, one
       let waited = 0;
       let wasConfirmed = false;
       let wokenAt = Number.NaN;
+      /** The questions that the session was asked to put. */
+      const put: string[] = [];
       for (const { message, gap, random } of history) {
         const before = one.standing();
         const set = before.context.deadline;
@@ -180,6 +220,14 @@ test('whatever arrives whenever: one end, no step back, no attempt too many, one
           assert.equal(effects, [], 'nothing after the end');
           continue;
         }
+        if (message.type === 'execution.confirmed')
+          assertHeard({ ...message, at, random } as never, before, { value, context }, effects);
+        put.push(...sentTo(effects, 'session.confirm'));
+        for (const id of questionsOf(context)) assert.ok(put.includes(id), `${id} is awaited and was put`);
+        const isOutcome = message.type === 'execution.confirmed';
+        const withdrawn = [...(before.context.confirmation === null ? [] : [GATE]), ...questionsOf(before.context)];
+        if (!isOutcome)
+          assert.equal(sentTo(effects, 'coordination.cancel'), one.done() ? withdrawn : [], 'taken back as it ends');
         assert.is(effects.filter(({ type }) => type === 'reply').length, answers(message) ? 1 : 0);
         assert.ok(context.attempts <= max_attempts);
         assert.ok(context.attempts <= context.failures + 1 && context.attempts <= context.starts);
@@ -242,6 +290,7 @@ test('whatever arrives whenever: one end, no step back, no attempt too many, one
         seen.filter((effect) => effect.type === 'send' && effect.message.type === 'execution.ended').length,
         ended ? 1 : 0,
       );
+      assert.is(new Set(put.map((id) => id.slice(0, 'crd_a'.length))).size, put.length, 'each question is put once');
       const starts = runs(seen).map(({ start: number }) => number);
       assert.equal(
         starts,

@@ -77,10 +77,16 @@ export const wait = (of: number, at: number, sleeps: Record<string, number>, sus
 });
 const question = questionSchema.parse({ operation: 'deploy', description: 'May it be deployed?' });
 /** The handler waits for the outcome of this question. */
-export const confirm = (of: number, at: number, coordination_id: CoordinationId, suspended = true): Incoming => ({
+export const confirm = (
+  of: number,
+  at: number,
+  coordination_id: CoordinationId,
+  suspended = true,
+  name: string = coordination_id,
+): Incoming => ({
   type: 'execution.wait',
   start: of,
-  asked: [{ key: `confirm ${coordination_id}`, reason: 'confirm', coordination_id, question, details: null }],
+  asked: [{ key: `confirm ${name}`, reason: 'confirm', coordination_id, question, details: null }],
   suspended,
   artifacts: [],
   at,
