@@ -11,8 +11,11 @@ import { waitFor } from './long-poll.ts';
 
 const contextOf = ({ context }: StoredActor): CoordinationContext => context as unknown as CoordinationContext;
 
+/** One whose actor was given up was announced as cancelled, and has kept nothing of it (`coordinationFailure`). */
 export const storedCoordinationView = (stored: StoredActor): Coordination =>
-  coordinationView(contextOf(stored), stored.state as Coordination['status']);
+  stored.state === 'failed'
+    ? coordinationView({ ...contextOf(stored), reason: 'actor_failed' }, 'cancelled')
+    : coordinationView(contextOf(stored), stored.state as Coordination['status']);
 
 const isSame = (a: Caller, b: Caller): boolean => a.principal === b.principal && a.client_id === b.client_id;
 
