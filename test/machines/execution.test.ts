@@ -1,12 +1,16 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { ArtifactInfo } from '../../machines/command.ts';
+import { MASK } from '../../machines/mask.ts';
 import {
+  GATE,
   OWNER,
   START,
   TIMEOUT,
   accept,
   complete,
+  confirm,
+  confirmed,
   crashed,
   create,
   deadline,
@@ -97,6 +101,58 @@ test('a retry does not outlive the deadline of the whole', () => {
   one.take(fail(1, START + TIMEOUT - 10));
   assert.is(one.standing().context.deadline, START + TIMEOUT);
   assert.equal(types(one.take(deadline(START + TIMEOUT))), ['execution_timed_out', 'stop', 'execution.ended']);
+});
+
+test('what it waits for before it starts is named to whoever asked for it, and its time does not count', () => {
+  const one = create();
+  const effects = one.take(accept(true, 4, true));
+  const [queued, answer] = [effects[0], effects.at(-1)] as [{ data: object }, { answer: { body: object } }];
+  assert.equal(types(effects), ['execution_queued', 'reply']);
+  assert.match(JSON.stringify(queued.data), `"awaiting_confirmation":"${GATE}"`);
+  assert.equal(answer.answer.body, { execution_id: 'exe_1', status: 'pending', coordination_id: GATE });
+  assert.is(one.standing().context.deadline, null);
+  const other = create();
+  other.take(accept(true, 4, true));
+  assert.equal(types(other.take(confirmed(GATE, START + 900_000))), ['enqueue', 'execution.changed']);
+  assert.is(other.standing().context.deadline, START + 900_000 + TIMEOUT);
+  for (const status of ['rejected', 'timed_out', 'cancelled'] as const) {
+    const never = create();
+    never.take(accept(true, 4, true));
+    never.take(confirmed(GATE, START + 5_000, status));
+    const { error, waited_ms } = never.standing().context;
+    assert.equal([error?.code, waited_ms], [status === 'cancelled' ? status : 'not_confirmed', 5_000]);
+  }
+});
+
+test('what is asked in the middle is asked in the name of who started it, and hides secrets', () => {
+  const one = create();
+  const gate = accept(true) as Extract<Incoming, { type: 'execution.accept' }>;
+  const caller = { principal: 'bob', client_id: 'cli_b' } as const;
+  one.take({ ...gate, caller, command: { ...gate.command, secrets: ['pin'] } } as Incoming);
+  const waits = confirm(1, START, 'crd_a') as Extract<Incoming, { type: 'execution.wait' }>;
+  const details = { pin: 1, api_key: 'k', target: 'production' };
+  const sent = one
+    .take({ ...waits, asked: waits.asked.map((each) => ({ ...each, details })) } as Incoming)
+    .flatMap((effect) => (effect.type === 'send' ? [effect.message as Partial<Record<string, unknown>>] : []));
+  assert.equal(
+    sent.map((message) => [message['type'], message['execution_id'], message['requester'], message['details']]),
+    [['session.confirm', 'exe_1', caller, { pin: MASK, api_key: MASK, target: 'production' }]],
+  );
+});
+
+test('an answer that came while it went on wakes it as soon as it waits for it', () => {
+  const one = create();
+  one.take(accept(true));
+  one.take(confirm(1, START, 'crd_a', false));
+  one.take(confirmed('crd_a', START + 1));
+  one.take(confirm(1, START + 2, 'crd_a'));
+  assert.equal([one.standing().value, one.standing().context.deadline], ['waiting', START + 2]);
+  one.take(deadline(START + 2));
+  const [next] = runs(one.take(start(START + 3)));
+  assert.equal(
+    next?.recorded?.map(({ key }) => key),
+    ['confirm crd_a'],
+  );
 });
 
 test('cancelling answers whoever asked, and nobody where the session did it', () => {

@@ -223,6 +223,23 @@ test('what a capability and a command demand is both demanded, and who holds the
   }
 });
 
+test('voters are shown what is to run but for its secrets, and long arguments by the execution alone', () => {
+  const { one } = create();
+  const command = facts({
+    secrets: ['pin'],
+    confirmations: questionSchema.parse({ operation: 'x', description: 'y' }),
+  });
+  body(one.execute({ command, args: { path: 'p', pin: 7 } }));
+  body(one.execute({ command, args: { path: 'p'.repeat(20_000) } }));
+  assert.equal(
+    told(one, 'coordination_request').map((data) => data['details']),
+    [
+      { command: 'analyze', risk: 'low', args: { path: 'p', pin: '[redacted]' } },
+      { command: 'analyze', risk: 'low', args_omitted: true },
+    ],
+  );
+});
+
 test('as a session closes, the question of an execution ends with that, and all others with the session', () => {
   const { one, ask } = create();
   const rules = questionSchema.parse({ operation: 'x', description: 'y' });
