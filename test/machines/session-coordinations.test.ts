@@ -215,10 +215,15 @@ test('what a capability and a command demand is both demanded, and who holds the
     const asked =
       own === undefined ? {} : { confirmations: questionSchema.parse({ operation: 'x', description: 'y', ...rules }) };
     body(one.execute({ caller: one.as('cli_m'), command: facts(asked), reserved: true }));
-    const [request] = told(one, 'coordination_request');
-    assert.equal([request?.['required_confirmations'], request?.['requester_may_vote']], [required, mayVote]);
-    const eligible = (request?.['eligible'] as { principal: string }[]).map(({ principal }) => principal);
-    assert.is(eligible.includes('mallory'), mayVote);
+    for (const request of told(one, 'coordination_request')) {
+      assert.equal([request['required_confirmations'], request['requester_may_vote']], [required, mayVote]);
+      const eligible = request['eligible'] as { principal: string }[];
+      assert.is(
+        eligible.some(({ principal }) => principal === 'mallory'),
+        mayVote,
+      );
+    }
+    assert.is(told(one, 'coordination_request').length, 1);
     assert.equal(one.ring.runs, []);
   }
 });
@@ -246,7 +251,9 @@ test('as a session closes, the question of an execution ends with that, and all 
   body(one.execute({ execution_id: 'exe_g', command: facts({ confirmations: rules }) }));
   body(ask());
   body(one.close());
-  const ended = told(one, 'coordination_cancelled').map((data) => `${data['execution_id']} ${data['reason']}`);
+  const ended = told(one, 'coordination_cancelled').map(
+    (data) => `${String(data['execution_id'])} ${String(data['reason'])}`,
+  );
   assert.equal(ended.toSorted(), ['exe_g execution_ended', 'undefined session_ended']);
 });
 

@@ -64,7 +64,7 @@ const limits = fc.constantFrom<NonNullable<Attenuation['constraints']>>(
   { require_webhook: true },
   { require_confirmations: 1 },
 );
-const asked: fc.Arbitrary<Attenuation> = fc
+const narrowed: fc.Arbitrary<Attenuation> = fc
   .record({
     constraints: fc.tuple(limits, fc.constantFrom(true, true, true, false)),
     narrower: fc.constantFrom<Attenuation>(
@@ -133,7 +133,7 @@ const actions = fc.oneof(
   ),
   weighing(1, fc.record({ do: does('leave'), caller: callers, n: choice })),
   weighing(2, fc.record({ do: does('cancel'), caller: callers, n: choice })),
-  weighing(7, fc.record({ do: does('share'), caller: callers, asked })),
+  weighing(7, fc.record({ do: does('share'), caller: callers, asked: narrowed })),
   weighing(1, fc.record({ do: does('unshare'), caller: callers, n: choice })),
   weighing(
     7,

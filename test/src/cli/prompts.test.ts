@@ -2,6 +2,7 @@ import { PassThrough } from 'node:stream';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { Coordination } from '../../../machines/question.ts';
+import { ProblemError } from '../../../machines/error.ts';
 import { createPrompts } from '../../../src/cli/prompts.ts';
 import type { Event, HttpClient } from '../../../src/client/index.ts';
 import { eventually } from '../../support/server.ts';
@@ -21,7 +22,7 @@ const question = (id: string): Coordination =>
     rejections: [],
   }) as unknown as Coordination;
 
-const create = () => {
+const create = (refused: () => Error | null = () => null) => {
   const votes: string[] = [];
   const [input, output] = [new PassThrough(), new PassThrough()];
   let said = '';
@@ -34,6 +35,8 @@ const create = () => {
       return answer;
     },
     vote: async ({ coordination_id: id, vote }: { coordination_id: string; vote: string }) => {
+      const error = refused();
+      if (error !== null) throw error;
       votes.push(`${id} ${vote}`);
       return { ...question(id), status: vote === 'confirm' ? 'confirmed' : 'rejected' };
     },
@@ -104,6 +107,47 @@ test('what has its outcome while it is looked up is not asked', async () => {
   await shows('May crd_2 be deployed?');
   assert.not.match(said(), 'crd_1');
   prompts.close();
+});
+
+test('an answer is read in any case, goes to the question at hand, and whatever is no answer is none', async () => {
+  const { prompts, votes, shows, type } = create();
+  const answers = [' C ', 'Reject', 'maybe', 'CONFIRM'];
+  for (const [n, answer] of answers.entries()) {
+    prompts.ask(question(`crd_${n}`));
+    prompts.ask(question(`crd_${n}b`));
+    await shows(`May crd_${n} be deployed?`);
+    // The outcome of another is no reason to stop.
+    prompts.heard(event('coordination_confirmed', `crd_${n}b`));
+    type(answer);
+  }
+  await eventually('all are answered', () => votes.length === 3);
+  assert.equal(votes, ['crd_0 confirm', 'crd_1 reject', 'crd_3 confirm']);
+  prompts.close();
+});
+
+test('a vote that is refused is said, and the next question is asked', async () => {
+  const { prompts, shows, type } = create(() => new ProblemError('security_violation', 'you may not decide that'));
+  prompts.ask(question('crd_1'));
+  prompts.ask(question('crd_2'));
+  await shows('May crd_1 be deployed?');
+  type('c');
+  await shows('you may not decide that');
+  await shows('May crd_2 be deployed?');
+  prompts.close();
+});
+
+test('what is decided when it is looked up is not asked, nor is anything once it is closed, and nothing steers the terminal', async () => {
+  const { prompts, shows, said, lookUp } = create();
+  lookUp()({ ...question('crd_1'), status: 'confirmed' });
+  prompts.heard(event('coordination_request', 'crd_1'));
+  await new Promise(setImmediate);
+  prompts.ask({ ...question('crd_2'), description: 'red \x1b[31m\x07 text' });
+  prompts.ask(question('crd_3'));
+  await shows('crd_2');
+  prompts.close();
+  prompts.ask(question('crd_4'));
+  await new Promise(setImmediate);
+  for (const text of ['crd_1', 'crd_3', 'crd_4', '\x1b[31m', '\x07']) assert.not.ok(said().includes(text), text);
 });
 
 test('Ctrl-C reaches whoever asked, also while a question waits', async () => {

@@ -57,6 +57,11 @@ const bodyOf = (result: CallResult): Record<string, unknown> => {
   return { ...result.body };
 };
 
+const messageOf = ([first]: readonly Envelope[]): Record<string, unknown> => {
+  if (first === undefined) throw new Error('nothing was asked');
+  return { ...first.message };
+};
+
 const create = (questions: readonly Driver<CoordinationContext, unknown>[], reply: Answer = { ok: true, body: {} }) => {
   const asked: Envelope[] = [];
   let tell: (event: never) => void = () => {};
@@ -131,7 +136,7 @@ test('any other refusal is handed on unread, and a vote with its comment', async
   onRead.push(() => (reads += 1));
   const result = await handlers['coordinations.vote']({ coordination_id, vote: 'reject', comment: 'why' }, call(BOB));
   assert.equal([result, reads], [refusal, 0]);
-  const { type, vote, comment, caller } = asked[0]?.message as Record<string, unknown> & { type: string };
+  const { type, vote, comment, caller } = messageOf(asked);
   assert.equal(
     [type, vote, comment, caller],
     ['session.vote', 'reject', 'why', { principal: 'bob', client_id: 'cli_b' }],
@@ -186,7 +191,7 @@ test('who asked is the client that did, and the session is told who', async () =
     [true, false, false],
   );
   await handlers['coordinations.cancel']({ coordination_id }, call(BOB));
-  const { type, caller, requested_by } = asked[0]?.message as Record<string, unknown> & { type: string };
+  const { type, caller, requested_by } = messageOf(asked);
   assert.equal(
     [type, caller, requested_by],
     ['session.retract', { principal: 'bob', client_id: 'cli_b' }, { principal: 'ada', client_id: null }],
