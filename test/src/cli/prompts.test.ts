@@ -111,7 +111,7 @@ test('what has its outcome while it is looked up is not asked', async () => {
 
 test('an answer is read in any case, goes to the question at hand, and whatever is no answer is none', async () => {
   const { prompts, votes, shows, type } = create();
-  const answers = [' C ', 'Reject', 'maybe', 'CONFIRM'];
+  const answers = [' C ', 'R', 'maybe', 'CONFIRM', 'Reject'];
   for (const [n, answer] of answers.entries()) {
     prompts.ask(question(`crd_${n}`));
     prompts.ask(question(`crd_${n}b`));
@@ -120,8 +120,8 @@ test('an answer is read in any case, goes to the question at hand, and whatever 
     prompts.heard(event('coordination_confirmed', `crd_${n}b`));
     type(answer);
   }
-  await eventually('all are answered', () => votes.length === 3);
-  assert.equal(votes, ['crd_0 confirm', 'crd_1 reject', 'crd_3 confirm']);
+  await eventually('all are answered', () => votes.length === 4);
+  assert.equal(votes, ['crd_0 confirm', 'crd_1 reject', 'crd_3 confirm', 'crd_4 reject']);
   prompts.close();
 });
 

@@ -65,8 +65,8 @@ const messageOf = ([first]: readonly Envelope[]): Record<string, unknown> => {
 const create = (questions: readonly Driver<CoordinationContext, unknown>[], reply: Answer = { ok: true, body: {} }) => {
   const asked: Envelope[] = [];
   let tell: (event: never) => void = () => {};
-  /** Runs once, as the question is read. */
-  const onRead: (() => void)[] = [];
+  /** Runs once: before the question is read, or once it is, and not handed over yet. */
+  const [onRead, onAnswer]: [(() => void)[], (() => void)[]] = [[], []];
   const stored = () => questions.map((each) => storedOf(each));
   const system = {
     ask: async (envelope: Envelope) => {
@@ -80,7 +80,9 @@ const create = (questions: readonly Driver<CoordinationContext, unknown>[], repl
     reads: {
       actor: async (key: string) => {
         onRead.shift()?.();
-        return stored().find((each) => each.key.endsWith(key.split('/').at(-1) ?? '')) ?? null;
+        const found = stored().find((each) => each.key.endsWith(key.split('/').at(-1) ?? '')) ?? null;
+        onAnswer.shift()?.();
+        return found;
       },
       actors: async (_: string, __: string, { after = '', limit }: { after?: string; limit: number }) =>
         stored()
@@ -104,7 +106,7 @@ const create = (questions: readonly Driver<CoordinationContext, unknown>[], repl
       subject: subject ?? stored()[0],
     }) as unknown as Call;
   const ends = (id: string): void => tell({ type: 'coordination_confirmed', subject: id, json: '{}' } as never);
-  return { handlers, call, asked, waits, ends, onRead };
+  return { handlers, call, asked, waits, ends, onRead, onAnswer };
 };
 
 const DECIDED: Answer = { ok: false, problem: problem('already_decided', 'the question has its outcome') };
@@ -145,9 +147,9 @@ test('any other refusal is handed on unread, and a vote with its comment', async
 
 test('a long-poll answers with the outcome, whether it comes before, while or after it is read; else how it stands', async () => {
   const get = (wait?: number) => ({ coordination_id, ...(wait === undefined ? {} : { wait }) });
-  for (const when of ['before', 'reading', 'after', 'never'] as const) {
+  for (const when of ['before', 'reading', 'answering', 'after', 'never'] as const) {
     const one = open(coordination_id);
-    const { handlers, call, waits, ends, onRead } = create([one]);
+    const { handlers, call, waits, ends, onRead, onAnswer } = create([one]);
     const now = call(BOB);
     const decide = (): void => {
       voted(one, BOB, 'confirm');
@@ -155,6 +157,7 @@ test('a long-poll answers with the outcome, whether it comes before, while or af
     };
     if (when === 'before') voted(one, BOB, 'confirm');
     if (when === 'reading') onRead.push(decide);
+    if (when === 'answering') onAnswer.push(decide);
     const waiting = handlers['coordinations.get'](get(when === 'never' ? 0.01 : LONG), now);
     await new Promise(setImmediate);
     if (when === 'after') {
