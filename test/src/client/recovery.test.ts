@@ -37,6 +37,15 @@ test('what may succeed later is tried so often and no more, and ends with the la
   );
 });
 
+test('it is tried five times unless something else is said, and waits twice as long before each', async () => {
+  const one = failing('overloaded', 9);
+  const started = performance.now();
+  const options = { backoff: { base_ms: 10, cap_ms: 1_000 }, random: () => 1 - 2 ** -53 };
+  assert.equal([await codeOf(withRecovery(one.run, options)), one.calls()], ['overloaded', 5]);
+  // Never sooner than 10, 20, 40 and 80 ms, less what timers are early.
+  assert.ok(performance.now() - started >= 140);
+});
+
 test('what another attempt would not change ends it at once', async () => {
   for (const code of ['conflict', 'security_violation', 'not_found'] as const) {
     const one = failing(code, 9);
