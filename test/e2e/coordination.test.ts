@@ -219,12 +219,16 @@ test('arbor confirm and reject vote, and arbor watch shows what is open to whoev
     .arbor([...flags, 'confirm', question.coordination_id, '--comment', 'go'])
     .ended();
   assert.is(code, 0);
-  assert.match(stdout, `${question.coordination_id} confirmed`);
+  assert.match(stdout, `${question.coordination_id} confirmed: deploy (1 of 1 confirmations, 0 rejections)`);
+  assert.is((await show(question.coordination_id)).confirmations[0].comment, 'go');
   await watching.said('coordination_confirmed');
   watching.child.kill('SIGINT');
   const again = await space.arbor([...flags, 'reject', question.coordination_id]).ended();
   assert.is(again.code, 1);
   assert.match(again.stderr, 'outcome');
+  const other = await ask(session, server.key, { requester_may_vote: true, veto: true });
+  const rejected = await space.arbor([...flags, 'reject', other.coordination_id]).ended();
+  assert.match(rejected.stdout, `${other.coordination_id} rejected: deploy (0 of 1 confirmations, 1 rejections)`);
 });
 
 test.run();
