@@ -140,6 +140,54 @@ test('what is asked in the middle is asked in the name of who started it, and hi
   );
 });
 
+test('an answer is kept wherever it finds its execution, and the next run has it', () => {
+  const ways: Readonly<Record<string, readonly Incoming[]>> = {
+    running: [],
+    waiting: [confirm(1, START, 'crd_b')],
+    retrying: [fail(1, START)],
+    queued: [fail(1, START), deadline(START + 20_000)],
+  };
+  for (const [state, way] of Object.entries(ways)) {
+    const one = create();
+    one.take(accept(true));
+    for (const message of [confirm(1, START, 'crd_a', false), ...way]) one.take(message);
+    assert.is(one.standing().value, state);
+    one.take(confirmed('crd_a', START + 20_000));
+    assert.equal(
+      one.standing().context.recorded.map(({ key, result }) => [key, (result as { status: string }).status]),
+      [['confirm crd_a', 'confirmed']],
+      state,
+    );
+  }
+});
+
+test('a question is put once, whatever id a later run draws; no other’s outcome wakes; what is open as it ends is taken back', () => {
+  const one = create();
+  one.take(accept(true));
+  assert.equal(types(one.take(confirm(1, START, 'crd_a', false))), ['session.confirm']);
+  assert.equal(types(one.take(confirm(1, START, 'crd_a2', true, 'crd_a'))), ['execution_waiting']);
+  for (const id of ['crd_a2', GATE] as const) assert.equal(one.take(confirmed(id, START)), [], id);
+  assert.is(one.standing().value, 'waiting');
+  assert.equal(types(one.take({ type: 'execution.cancel', by: null, at: START, random: 0 })), [
+    'execution_cancelled',
+    'stop',
+    'coordination.cancel',
+    'execution.ended',
+  ]);
+});
+
+test('whose authority is revoked while it waits for a yes never starts, and its question is taken back', () => {
+  const messages = [
+    { type: 'execution.revoke', capability_ids: ['cap_1'], at: START, random: 0 },
+    { type: 'execution.cancel', by: null, at: START, random: 0 },
+  ] as Incoming[];
+  for (const message of messages) {
+    const one = create();
+    one.take(accept(false, 4, true));
+    assert.equal(types(one.take(message)), ['execution_cancelled', 'stop', 'coordination.cancel', 'execution.ended']);
+  }
+});
+
 test('an answer that came while it went on wakes it as soon as it waits for it', () => {
   const one = create();
   one.take(accept(true));
