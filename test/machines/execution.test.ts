@@ -168,7 +168,7 @@ test('a question is put once, whatever id a later run draws; no other’s outcom
   assert.equal(types(one.take(confirm(1, START, 'crd_a2', true, 'crd_a'))), ['execution_waiting']);
   for (const id of ['crd_a2', GATE] as const) assert.equal(one.take(confirmed(id, START)), [], id);
   assert.is(one.standing().value, 'waiting');
-  assert.equal(types(one.take({ type: 'execution.cancel', by: null, at: START, random: 0 })), [
+  assert.equal(types(one.take({ type: 'execution.cancel', by: null, at: START, random: 0 } as Incoming)), [
     'execution_cancelled',
     'stop',
     'coordination.cancel',
