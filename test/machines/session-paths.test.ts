@@ -7,7 +7,7 @@ import { decide } from '../../machines/decision.ts';
 import { WRITE } from '../../machines/session-context.ts';
 import { session, type SessionContext } from '../../machines/session.ts';
 import { createDriver } from '../support/machine.ts';
-import { questionSchema } from '../../machines/question.ts';
+import { questionSchema } from '../../machines/question-schema.ts';
 import { facts, newClient, newMember, newWebhook, OWNER, SESSION, SHARE_HASH, TTL } from '../support/session.ts';
 
 const test = suite('session: paths');

@@ -5,7 +5,8 @@ import { coordination, type CoordinationContext } from '../../../machines/coordi
 import type { Answer } from '../../../machines/effect.ts';
 import { problem } from '../../../machines/error.ts';
 import type { Envelope } from '../../../machines/message.ts';
-import { coordinationSchema, questionSchema, type Elector, type Vote } from '../../../machines/question.ts';
+import type { Elector, Vote } from '../../../machines/question.ts';
+import { coordinationSchema, questionSchema } from '../../../machines/question-schema.ts';
 import type { Call, CallResult } from '../../../src/gateway/call.ts';
 import {
   coordinationHandlers,
