@@ -46,15 +46,24 @@ export interface Bound {
 /** Contract, section 6, "Revocation". */
 const CUT_MS: Bound = { kind: 'most', value: 100, each: true };
 
+/** Megabytes of the whole process while a log of any length is exported. */
+const EXPORT_MB: Bound = { kind: 'most', value: 250 };
+
 export const BOUNDS: Readonly<Record<string, Bound>> = {
   'gate: share of the full path over HTTP': { kind: 'most', value: 5 },
   'authority: limited clients over the root key': { kind: 'least', value: 0.95 },
   'ready: after kill -9, max': { kind: 'most', value: 2_000, each: true },
   'sleep: RSS idle': { kind: 'most', value: 1_500 },
+  'sleep: register, asleep, p99': { kind: 'most', value: 10 },
   'sleep: accept, asleep, p99': { kind: 'most', value: 10 },
   'frozen: events, p99 over undisturbed': { kind: 'most', value: 2 },
   'frozen: commands, p99 over undisturbed': { kind: 'most', value: 2 },
   'frozen: memory, beside over undisturbed': { kind: 'most', value: 128 },
+  'export: json, RSS peak': EXPORT_MB,
+  'export: ndjson, RSS peak': EXPORT_MB,
+  'export: csv, RSS peak': EXPORT_MB,
+  'export: markdown, RSS peak': EXPORT_MB,
+  'export: html, RSS peak': EXPORT_MB,
   'revoke: MQTT, max': CUT_MS,
   'revoke: SSE, max': CUT_MS,
   'revoke: long-poll, max': CUT_MS,

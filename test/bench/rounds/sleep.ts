@@ -51,6 +51,9 @@ const restarted = residentMb(server);
 say(`ready again in ${Math.round(readyMs)} ms, ${Math.round(restarted)} MB`);
 
 const get = (id: string) => asked(server, 'GET', `/v1/sessions/${id}`);
+/** One turn of the session, which has to be woken for it, and its commit. */
+const register = (id: string) => asked(server, 'POST', `/v1/sessions/${id}/clients`, { body: { type: 'cli' } });
+/** As well the actor of the execution, and beside the calls that follow whatever the execution does then. */
 const execute = async (id: string): Promise<void> => {
   const { status, text } = await server.execute(id, { command: 'noop', args: {} }, 'respond-async');
   if (status !== 202) throw new Error(text);
@@ -64,6 +67,7 @@ const { sessions: fresh } = await createSessions(server, 50);
 for (let n = 0; n < WARM_UP; n++) {
   const [id] = fresh[n % fresh.length] as (typeof fresh)[number];
   await get(id);
+  await register(id);
   await execute(id);
 }
 
@@ -91,6 +95,7 @@ const measured = async (call: (id: string) => Promise<unknown>) => {
   return { asleep, awake };
 };
 const gets = await measured(get);
+const registers = await measured(register);
 const executes = await measured(execute);
 say('woken');
 print({
@@ -104,6 +109,10 @@ print({
   'per session on the disk KB': bytes / 1_024,
   'a page of sessions.list ms': listed,
   'ready again after kill -9 ms': readyMs,
+  'register, asleep, p50 ms': quantile(registers.asleep, 0.5),
+  'register, asleep, p99 ms': quantile(registers.asleep, 0.99),
+  'register, awake, p50 ms': quantile(registers.awake, 0.5),
+  'register, awake, p99 ms': quantile(registers.awake, 0.99),
   'accept, asleep, p50 ms': quantile(executes.asleep, 0.5),
   'accept, asleep, p99 ms': quantile(executes.asleep, 0.99),
   'accept, awake, p50 ms': quantile(executes.awake, 0.5),
