@@ -6,7 +6,7 @@ import { databaseFile, openReader } from './sqlite-database.ts';
 import { eventReadsOver } from './sqlite-event-reads.ts';
 
 /** The most events on a page: few, since a page lives long enough to grow old; the reads bound its text. */
-const PAGE = 250;
+const PAGE = 100;
 
 export interface HistoryOptions {
   readonly dataDirectory: string;
