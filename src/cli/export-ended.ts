@@ -8,10 +8,8 @@ import { FORMATS } from '../commands/export/formats.ts';
 import { pagesOf, wantedOf } from '../commands/export/pages.ts';
 import type { SessionState } from '../operations/sessions.ts';
 import { EXIT } from './errors.ts';
-import { openSink, pathOf, STANDARD_OUTPUT, type ExportFlags, type Sink } from './export-file.ts';
-import { onInterrupt } from './interrupt.ts';
+import { exportTo, pathOf, STANDARD_OUTPUT, type ExportFlags } from './export-file.ts';
 import { print } from './output.ts';
-import { createProgressDisplay } from './progress.ts';
 
 /** The log as `events.list` gives it. Where retention has overtaken the reader, that answers `cursor_expired`. */
 const pagesBy = (client: HttpClient, session_id: string): Pick<SessionHistory, 'page'> => ({
@@ -38,59 +36,51 @@ const firstOf = async (client: HttpClient, session_id: string): Promise<number> 
  * Exports a session that has ended. It runs nothing any more, an export neither, but its log is kept and may be read: so
  * the same file is written here. Resolves with the exit code.
  */
-export const exportEnded = async (client: HttpClient, session: SessionState, flags: ExportFlags): Promise<number> => {
+export const exportEnded = (client: HttpClient, session: SessionState, flags: ExportFlags): Promise<number> => {
   const { session_id, owner, status, created_at, seq: last } = session;
   const { format, types, json = false } = flags;
   const path = pathOf(session_id, flags);
-  const stop = new AbortController();
-  const endInterrupt = onInterrupt(() => stop.abort());
-  const display = createProgressDisplay('export', process.stderr);
-  let sink: Sink | null = null;
-  try {
-    const range = wantedOf({ first: await firstOf(client, session_id), last }, flags);
-    const total = Math.max(range.until - range.after, 1);
-    const tell = (seq: number): void => display.update((100 * (seq - range.after)) / total, null);
-    let events = 0;
-    const counted = async function* (pages: Pages): Pages {
-      for await (const page of pages) {
-        events += page.length;
-        yield page;
+  return exportTo(
+    path,
+    () => undefined,
+    async ({ signal, display, open }) => {
+      const range = wantedOf({ first: await firstOf(client, session_id), last }, flags);
+      const total = Math.max(range.until - range.after, 1);
+      const tell = (seq: number): void => display.update((100 * (seq - range.after)) / total, null);
+      let events = 0;
+      const counted = async function* (pages: Pages): Pages {
+        for await (const page of pages) {
+          events += page.length;
+          yield page;
+        }
+      };
+      const pages = counted(pagesOf(pagesBy(client, session_id), { ...range, types }, signal, tell));
+      const about = {
+        session: { session_id, owner, status, created_at },
+        exported_at: timestamp(Date.now()),
+        first_seq: range.after + 1,
+        last_seq: range.until,
+        types: types ?? null,
+      };
+      const hash = createHash('sha256');
+      let bytes = 0;
+      const sink = await open();
+      for await (const text of FORMATS[format].write(about, pages)) {
+        const piece = Buffer.from(text);
+        hash.update(piece);
+        bytes += piece.byteLength;
+        await sink.write(piece);
       }
-    };
-    const pages = counted(pagesOf(pagesBy(client, session_id), { ...range, types }, stop.signal, tell));
-    const about = {
-      session: { session_id, owner, status, created_at },
-      exported_at: timestamp(Date.now()),
-      first_seq: range.after + 1,
-      last_seq: range.until,
-      types: types ?? null,
-    };
-    const hash = createHash('sha256');
-    let bytes = 0;
-    sink = await openSink(path);
-    for await (const text of FORMATS[format].write(about, pages)) {
-      const piece = Buffer.from(text);
-      hash.update(piece);
-      bytes += piece.byteLength;
-      await sink.write(piece);
-    }
-    await sink.keep();
-    sink = null;
-    display.end();
-    const sha256 = hash.digest('hex');
-    process.stderr.write(`${events} events, ${bytes} bytes, SHA-256 ${sha256}\n`);
-    process.stderr.write(`the session is ${status} and exports nothing itself: this was written here from its log\n`);
-    if (path !== STANDARD_OUTPUT)
-      await print(
-        json ? `${JSON.stringify({ session_id, file: path, format, events, bytes, sha256 })}\n` : `${path}\n`,
-      );
-    return EXIT.ok;
-  } catch (error) {
-    if (stop.signal.aborted) return EXIT.interrupted;
-    throw error;
-  } finally {
-    endInterrupt();
-    display.end();
-    await sink?.discard();
-  }
+      await sink.keep();
+      display.end();
+      const sha256 = hash.digest('hex');
+      process.stderr.write(`${events} events, ${bytes} bytes, SHA-256 ${sha256}\n`);
+      process.stderr.write(`the session is ${status} and exports nothing itself: this was written here from its log\n`);
+      if (path !== STANDARD_OUTPUT)
+        await print(
+          json ? `${JSON.stringify({ session_id, file: path, format, events, bytes, sha256 })}\n` : `${path}\n`,
+        );
+      return EXIT.ok;
+    },
+  );
 };

@@ -6,11 +6,9 @@ import { EXPORT_ARTIFACT } from '../operations/exports.ts';
 import type { Execution } from '../operations/executions.ts';
 import type { SessionState } from '../operations/sessions.ts';
 import { EXIT, problemLine } from './errors.ts';
-import { onInterrupt } from './interrupt.ts';
 import { exportEnded } from './export-ended.ts';
-import { openSink, pathOf, STANDARD_OUTPUT, type ExportFlags, type Sink } from './export-file.ts';
+import { exportTo, pathOf, STANDARD_OUTPUT, type ExportFlags, type Sink } from './export-file.ts';
 import { print } from './output.ts';
-import { createProgressDisplay } from './progress.ts';
 import type { Settings } from './settings.ts';
 
 /** Seconds of a long-poll. */
@@ -65,7 +63,7 @@ const fetchExport = async (
 };
 
 /** Has the server export a session that is live, and fetches that. */
-const exportLive = async (
+const exportLive = (
   settings: Settings,
   client: HttpClient,
   { session_id, seq }: SessionState,
@@ -73,16 +71,12 @@ const exportLive = async (
 ): Promise<number> => {
   const { format, types, after, until, json = false } = flags;
   const path = pathOf(session_id, flags);
-  const stop = new AbortController();
   const state: { execution: string | null } = { execution: null };
-  const endInterrupt = onInterrupt(() => {
+  const cancel = (): void => {
     if (state.execution === null) process.exit(EXIT.interrupted);
-    stop.abort();
     client.executions.cancel({ execution_id: state.execution }).catch(() => undefined);
-  });
-  const display = createProgressDisplay('export', process.stderr);
-  let sink: Sink | null = null;
-  try {
+  };
+  return exportTo(path, cancel, async ({ signal, display, open }) => {
     const { execution_id } = (await client.exports.create({
       session_id,
       format,
@@ -97,13 +91,12 @@ const exportLive = async (
     if (execution.status !== 'completed') {
       display.end();
       process.stderr.write(`arbor: ${problemLine(errorOfExecution(execution).problem)}\n`);
-      return stop.signal.aborted ? EXIT.interrupted : EXIT.failed;
+      return signal.aborted ? EXIT.interrupted : EXIT.failed;
     }
     const result = resultSchema.parse(execution.result);
-    sink = await openSink(path);
-    await fetchExport(settings, execution_id, result, sink, stop.signal, (...about) => display.update(...about));
+    const sink = await open();
+    await fetchExport(settings, execution_id, result, sink, signal, (...about) => display.update(...about));
     await sink.keep();
-    sink = null;
     display.end();
     const { events, bytes, sha256, expires_at } = result;
     process.stderr.write(`${events} events, ${bytes} bytes, SHA-256 ${sha256}\n`);
@@ -111,14 +104,7 @@ const exportLive = async (
     if (path !== STANDARD_OUTPUT)
       await print(json ? `${JSON.stringify({ execution_id, session_id, file: path, ...result })}\n` : `${path}\n`);
     return EXIT.ok;
-  } catch (error) {
-    if (stop.signal.aborted) return EXIT.interrupted;
-    throw error;
-  } finally {
-    endInterrupt();
-    display.end();
-    await sink?.discard();
-  }
+  });
 };
 
 /** A session in one of these runs nothing new. */
