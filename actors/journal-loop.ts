@@ -35,7 +35,7 @@ const BUSY_BACKLOG_BYTES = 512 * 1024;
 const FULL_BACKLOG_BYTES = 8 * 1024 * 1024;
 /** How long the log may lie while nothing happens. */
 const IDLE_MS = 25;
-/** When the tables are tried again that could not be filled. */
+/** When a store that has failed is tried again, where nobody else does. */
 const RETRY_MS = 250;
 /** The most turns, or notes, that are one transaction. */
 const GROUP_STEPS = 512;
@@ -55,8 +55,6 @@ export const createJournalLoop = ({ journal, stopwatch, notify, later }: Journal
   let group = 0;
   let backlog = 0;
   let failing = false;
-  /** Nothing but the filling of the tables has failed: no shard will try again by itself. */
-  let applyFailing = false;
   let idling = false;
   let closing = false;
   /**
@@ -69,14 +67,24 @@ export const createJournalLoop = ({ journal, stopwatch, notify, later }: Journal
 
   const failed = (error: unknown): void => {
     failing = true;
-    applyFailing = false;
     notify({ type: 'failed', message: error instanceof Error ? error.message : String(error) });
   };
   const succeeded = (): void => {
     if (!failing) return;
     failing = false;
-    applyFailing = false;
     notify({ type: 'recovered' });
+  };
+  /**
+   * Whether the store takes writes again: a claim of nothing heals it as every write does. Who has failed may have ended
+   * since, and while the store counts as failed nobody is let in who would try.
+   */
+  const probe = async (): Promise<void> => {
+    try {
+      await journal.claim([]);
+      succeeded();
+    } catch (error) {
+      failed(error);
+    }
   };
 
   const commit = async (turns: readonly TurnStep[]): Promise<void> => {
@@ -215,11 +223,8 @@ export const createJournalLoop = ({ journal, stopwatch, notify, later }: Journal
     try {
       backlog = await journal.apply(little);
       if (backlog === 0) notify({ type: 'settled', group });
-      if (applyFailing) succeeded();
     } catch (error) {
-      const alone = applyFailing || !failing;
       failed(error);
-      applyFailing = alone;
     }
   };
 
@@ -273,25 +278,27 @@ export const createJournalLoop = ({ journal, stopwatch, notify, later }: Journal
     });
   };
 
-  /** Fills the tables while nothing else is to be done, a chunk at a time. */
+  /** Fills the tables while nothing else is to be done, a chunk at a time; then sees whether a failed store is mended. */
   const idle = (delayMs: number): void => {
-    if (backlog === 0 || idling || closing) return;
+    if ((backlog === 0 && !failing) || idling || closing) return;
     idling = true;
     const [groupBefore, backlogBefore] = [group, backlog];
-    later(() => {
-      idling = false;
-      if (working || closing) return;
-      // Turns keep coming: a pause now would be one of them waiting.
-      if (group !== groupBefore && backlog <= BUSY_BACKLOG_BYTES) return idle(IDLE_MS);
-      working = true;
-      // Somebody's single call may come at any moment; with a backlog there is more than that to be done.
-      void applyChunk(backlog <= BACKLOG_BYTES).finally(() => {
-        working = false;
-        if (steps.length > 0) wake();
-        else if (failing) idle(RETRY_MS);
-        else idle(backlog < backlogBefore ? 0 : IDLE_MS);
-      });
-    }, delayMs);
+    later(
+      () => {
+        idling = false;
+        if (working || closing) return;
+        // Turns keep coming: a pause now would be one of them waiting.
+        if (group !== groupBefore && backlog <= BUSY_BACKLOG_BYTES) return idle(IDLE_MS);
+        working = true;
+        // Somebody's single call may come at any moment; with a backlog there is more than that to be done.
+        void (backlog === 0 ? probe() : applyChunk(backlog <= BACKLOG_BYTES)).finally(() => {
+          working = false;
+          if (steps.length > 0) wake();
+          else idle(backlog < backlogBefore ? 0 : IDLE_MS);
+        });
+      },
+      failing ? RETRY_MS : delayMs,
+    );
   };
 
   return {

@@ -59,6 +59,38 @@ test('tables that cannot be filled for a while are tried again, and the store co
   assert.is(later.length, 0, 'nothing is left to do');
 });
 
+test('a store that has failed for somebody who has ended is tried again all the same', async () => {
+  const notices: JournalNotice['type'][] = [];
+  const later: (() => void)[] = [];
+  let isFull = false;
+  const loop = createJournalLoop({
+    journal: createMemoryJournal({
+      beforeWrite: () => {
+        if (isFull) throw new Error('no space left on device');
+      },
+    }),
+    stopwatch: () => 0,
+    notify: ({ type }) => void notices.push(type),
+    later: (task) => void later.push(task),
+  });
+  const rounds = async (count: number): Promise<void> => {
+    for (let round = 0; round < count; round++) {
+      for (const task of later.splice(0)) task();
+      await breathe();
+    }
+  };
+  isFull = true;
+  loop.take({ type: 'claim', shards: [1] }, () => {});
+  loop.wake();
+  await breathe();
+  await rounds(2);
+  assert.equal(notices, ['failed', 'failed', 'failed']);
+  isFull = false;
+  await rounds(2);
+  assert.equal(notices.slice(3), ['recovered']);
+  assert.is(later.length, 0, 'nothing is left to do');
+});
+
 /** A loop over a journal in memory that says what it was asked to note and to commit. */
 const started = (fails: (entries: number) => boolean = () => false) => {
   const journal = createMemoryJournal();
