@@ -52,7 +52,8 @@ say(`ready again in ${Math.round(readyMs)} ms, ${Math.round(restarted)} MB`);
 
 const get = (id: string) => asked(server, 'GET', `/v1/sessions/${id}`);
 /** One turn of the session, which has to be woken for it, and its commit. */
-const register = (id: string) => asked(server, 'POST', `/v1/sessions/${id}/clients`, { body: { type: 'cli' } });
+const register = (id: string) =>
+  asked(server, 'POST', `/v1/sessions/${id}/clients`, { body: { client: { type: 'cli' } } });
 /** As well the actor of the execution, and beside the calls that follow whatever the execution does then. */
 const execute = async (id: string): Promise<void> => {
   const { status, text } = await server.execute(id, { command: 'noop', args: {} }, 'respond-async');
@@ -88,7 +89,7 @@ const measured = async (call: (id: string) => Promise<unknown>) => {
   for (const id of chosen) {
     asleep.push(await timed(() => call(id)));
     woken.push(id);
-    const other = woken[Math.max(0, woken.length - 1 - Math.floor(random() * 500))] as string;
+    const other = woken.at(-1 - Math.floor(random() * Math.min(500, woken.length))) as string;
     awake.push(await timed(() => call(other)));
     idling.push(await timed(calculate));
   }
