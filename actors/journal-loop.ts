@@ -27,9 +27,9 @@ type TurnStep = {
 };
 type NoteStep = { readonly id: number; readonly call: Extract<JournalCall, { type: 'note' }> };
 
-/** Bytes of log that may wait while turns keep coming; above it a chunk is applied between two groups. */
+/** Bytes of log that may wait while turns keep coming; above it a whole chunk is applied between two groups. */
 const BACKLOG_BYTES = 1024 * 1024;
-/** The same while few turns come: a read has to wait until what it asks for is in the tables. */
+/** The same while few turns come, and for a little of a chunk: a read has to wait until what it asks for is in the tables. */
 const BUSY_BACKLOG_BYTES = 512 * 1024;
 /** Above it turns wait: what has to be applied before a load, a read or a start is bounded. */
 const FULL_BACKLOG_BYTES = 8 * 1024 * 1024;
@@ -261,7 +261,8 @@ export const createJournalLoop = ({ journal, stopwatch, notify, later }: Journal
   const work = async (): Promise<void> => {
     while (steps.length > 0) {
       if (await commitWaiting()) {
-        if (backlog > BACKLOG_BYTES) await applyChunk();
+        // Little by little while it can be: a whole chunk is a pause that a single call would notice.
+        if (backlog > BUSY_BACKLOG_BYTES) await applyChunk(backlog <= BACKLOG_BYTES);
         while (backlog > FULL_BACKLOG_BYTES && !failing) await applyChunk();
       } else if (!(await noteWaiting())) await serve(steps.shift() as Exclude<Step, TurnStep>);
     }
