@@ -11,8 +11,9 @@ const CACHE_KIB = 65_536;
 /** Where commits begin to checkpoint by themselves; only reached when nobody calls `apply`. */
 const BACKSTOP_PAGES = 32_768;
 
-/** What is looked at once is kept nowhere. */
+/** The cache while all pages are looked at once. */
 const CHECKING_KIB = 1_024;
+
 /** Up to this size the pages are looked at when it is opened: about 1 ms a MiB. */
 const CHECKED_BYTES = 256 * 1_048_576;
 

@@ -8,7 +8,7 @@ const WRITABLE_BY_OTHERS = 0o022;
 
 /**
  * Keeps the code that V8 compiles in the user's cache directory (`$XDG_CACHE_HOME/arbor-gateway` on Linux), where the next
- * start finds it: a start after a crash needs a third less of the processors. Threads that are started later use it too.
+ * start finds it: a start after a crash needs a quarter less of the processors. Threads that are started later use it too.
  *
  * What is there is run, so a directory that somebody else owns or can write to is left alone, and all is compiled anew as
  * without it. Nothing happens where `NODE_COMPILE_CACHE` or `NODE_DISABLE_COMPILE_CACHE` says what is wanted.
