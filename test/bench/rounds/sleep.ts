@@ -1,4 +1,9 @@
+import { fork } from 'node:child_process';
+import { once } from 'node:events';
 import { setTimeout as pause } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { createRandom, eventually, type ServerProcess } from '../../support/server.ts';
 import { ROOMY_GRANTS } from '../grants.ts';
 import { bytesIn, createSessions, residentMb } from '../load.ts';
@@ -7,15 +12,18 @@ import { print, quantile } from '../summary.ts';
 
 /**
  * Sessions that sleep: what they cost in memory and on the disk, how soon a server with so many is ready again after
- * `kill -9`, and what the first call to one costs, beside the same call to one that is awake. `--sessions N` or
- * `ARBOR_BENCH_SESSIONS`; 100,000 unless said otherwise, 1,000,000 for the figure of the contract.
+ * `kill -9`, and what the first call to one costs, beside the same call to one that is awake and to a server that does
+ * nothing. `--sessions N` or `ARBOR_BENCH_SESSIONS`; 100,000 unless said otherwise, 1,000,000 for the figure of the
+ * contract.
  *
  * Asleep: created, left alone until it is suspended (a minute), and not touched since the process has started. The disk
  * is warm: the kernel has read or written all of it lately.
  */
 const flag = process.argv.indexOf('--sessions');
 const SESSIONS = Number(flag < 0 ? process.env['ARBOR_BENCH_SESSIONS'] : process.argv[flag + 1]) || 100_000;
-const CALLS = 2_000;
+/** The calls of each kind are made in parts, and the median of the parts' quantiles is told: a machine has slow moments. */
+const PARTS = 5;
+const CALLS_IN_PART = 500;
 const WARM_UP = 300;
 const LIFE_MS = 3_600_000;
 /** After the last has been suspended. */
@@ -59,45 +67,77 @@ const execute = async (id: string): Promise<void> => {
   const { status, text } = await server.execute(id, { command: 'noop', args: {} }, 'respond-async');
   if (status !== 202) throw new Error(text);
 };
-const timed = async (work: () => Promise<unknown>): Promise<number> => {
-  const started = performance.now();
-  await work();
-  return performance.now() - started;
+const bareServer = fork(fileURLToPath(new URL('../bare-server.ts', import.meta.url)));
+const [port] = (await once(bareServer, 'message')) as [number];
+/** Like the others in all that is asked. */
+const bare = async (): Promise<void> => {
+  const [url, headers] = [`http://127.0.0.1:${port}/`, { 'content-type': 'application/json' }];
+  const answer = await fetch(url, { method: 'POST', headers, body: '{"client":{"type":"cli"}}' });
+  await answer.text();
 };
+
 const { sessions: fresh } = await createSessions(server, 50);
 for (let n = 0; n < WARM_UP; n++) {
   const [id] = fresh[n % fresh.length] as (typeof fresh)[number];
   await get(id);
   await register(id);
   await execute(id);
+  await bare();
 }
 
-/** What the machine itself takes from whoever runs: the same calculation, between the calls. */
-const idling: number[] = [];
-const calculate = async (): Promise<void> => {
-  const map = new Map(Array.from({ length: 6_000 }, (_, n) => [`k${(n * 7_919) % 4_001}`, n]));
-  if (JSON.stringify([...map]).length === 0) throw new Error('nothing');
+setFlagsFromString('--expose-gc');
+const collectGarbage = runInNewContext('gc') as (options: { type: 'minor' }) => void;
+/** The call alone: what its own process collects is collected before. */
+const timed = async (work: () => Promise<unknown>): Promise<number> => {
+  collectGarbage({ type: 'minor' });
+  const started = performance.now();
+  await work();
+  return performance.now() - started;
 };
 
-/** Each call to one that sleeps is followed by the same to one of those that were woken lately. */
-const measured = async (call: (id: string) => Promise<unknown>) => {
-  const asleep: number[] = [];
-  const awake: number[] = [];
-  const woken: string[] = [];
-  const chosen = new Set<string>();
-  while (chosen.size < Math.min(CALLS, ids.length)) chosen.add(any());
-  for (const id of chosen) {
-    asleep.push(await timed(() => call(id)));
-    woken.push(id);
-    const other = woken.at(-1 - Math.floor(random() * Math.min(500, woken.length))) as string;
-    awake.push(await timed(() => call(other)));
-    idling.push(await timed(calculate));
-  }
-  return { asleep, awake };
+const chosen = new Set<string>();
+/** One that was not chosen before. */
+const anySleeping = (): string => {
+  if (chosen.size === ids.length) throw new RangeError('no session is left that sleeps');
+  let id = any();
+  while (chosen.has(id)) id = any();
+  chosen.add(id);
+  return id;
 };
-const gets = await measured(get);
-const registers = await measured(register);
-const executes = await measured(execute);
+
+/** Each call to one that sleeps is followed by the same to one of those that were woken lately, and by a bare one. */
+const measured = async (name: string, call: (id: string) => Promise<unknown>) => {
+  const parts = { asleep: [] as number[][], awake: [] as number[][], bare: [] as number[][] };
+  const woken: string[] = [];
+  for (let part = 0; part < PARTS; part++) {
+    const times = { asleep: [] as number[], awake: [] as number[], bare: [] as number[] };
+    for (let n = 0; n < CALLS_IN_PART; n++) {
+      const id = anySleeping();
+      times.asleep.push(await timed(() => call(id)));
+      woken.push(id);
+      const other = woken.at(-1 - Math.floor(random() * Math.min(500, woken.length))) as string;
+      times.awake.push(await timed(() => call(other)));
+      times.bare.push(await timed(bare));
+    }
+    for (const state of ['asleep', 'awake', 'bare'] as const) parts[state].push(times[state]);
+  }
+  const told = (state: keyof typeof parts, q: number): number =>
+    quantile(
+      parts[state].map((times) => quantile(times, q)),
+      0.5,
+    );
+  return Object.fromEntries(
+    (['asleep', 'awake', 'bare'] as const).flatMap((state) => [
+      [`${name}, ${state}, p50 ms`, told(state, 0.5)],
+      [`${name}, ${state}, p99 ms`, told(state, 0.99)],
+    ]),
+  );
+};
+const calls = {
+  ...(await measured('register', register)),
+  ...(await measured('accept', execute)),
+  ...(await measured('sessions.get', get)),
+};
 say('woken');
 print({
   'sessions n': ids.length,
@@ -110,20 +150,8 @@ print({
   'per session on the disk KB': bytes / 1_024,
   'a page of sessions.list ms': listed,
   'ready again after kill -9 ms': readyMs,
-  'register, asleep, p50 ms': quantile(registers.asleep, 0.5),
-  'register, asleep, p99 ms': quantile(registers.asleep, 0.99),
-  'register, awake, p50 ms': quantile(registers.awake, 0.5),
-  'register, awake, p99 ms': quantile(registers.awake, 0.99),
-  'accept, asleep, p50 ms': quantile(executes.asleep, 0.5),
-  'accept, asleep, p99 ms': quantile(executes.asleep, 0.99),
-  'accept, awake, p50 ms': quantile(executes.awake, 0.5),
-  'accept, awake, p99 ms': quantile(executes.awake, 0.99),
-  'a calculation meanwhile, p50 ms': quantile(idling, 0.5),
-  'a calculation meanwhile, p99 ms': quantile(idling, 0.99),
-  'sessions.get, asleep, p50 ms': quantile(gets.asleep, 0.5),
-  'sessions.get, asleep, p99 ms': quantile(gets.asleep, 0.99),
-  'sessions.get, awake, p50 ms': quantile(gets.awake, 0.5),
-  'sessions.get, awake, p99 ms': quantile(gets.awake, 0.99),
+  ...calls,
 });
+bareServer.kill();
 await workspace[Symbol.asyncDispose]();
 process.exit(0);
