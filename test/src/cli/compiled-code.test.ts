@@ -1,9 +1,11 @@
 import { spawnSync } from 'node:child_process';
-import { chmodSync, mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { chmodSync, chownSync, mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { getuid } from 'node:process';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import { can } from '../../support/installed.ts';
 import { createWorkspace } from '../../support/server.ts';
 
 const test = suite<{ cache: string }>('compiled code');
@@ -13,6 +15,7 @@ test.before.each((context) => {
 });
 test.after.each(({ cache }) => rmSync(cache, { recursive: true, force: true }));
 
+const NOBODY = 65_534;
 const MODULE = new URL('../../../src/cli/compiled-code.ts', import.meta.url).href;
 const SAYS = `
   const { keepCompiledCode } = await import('${MODULE}');
@@ -47,6 +50,18 @@ if (process.platform === 'linux') {
     chmodSync(directoryIn(cache), 0o755);
     assert.is(keptBy({ XDG_CACHE_HOME: cache }), directoryIn(cache));
   });
+
+  const owned = 'what somebody else owns is not run';
+  const isRoot = (): true => {
+    if (getuid?.() === 0) return true;
+    throw new RangeError(`the user is ${getuid?.()}`);
+  };
+  if (can(owned, 'only root can give a directory away', isRoot) !== null)
+    test(owned, ({ cache }) => {
+      mkdirSync(directoryIn(cache), { recursive: true, mode: 0o700 });
+      chownSync(directoryIn(cache), NOBODY, NOBODY);
+      assert.is(keptBy({ XDG_CACHE_HOME: cache }), 'none');
+    });
 
   test('what the environment says goes first, and without a place for it nothing fails', ({ cache }) => {
     const file = join(cache, 'file');
