@@ -15,10 +15,13 @@ test.after(() => on.close());
 const { session_id, client_token: token } = await on.open();
 
 /** An execution that has ended with a file. */
-const fileOf = async (content: string): Promise<{ path: string; tag: string; file: string }> => {
+const fileOf = async (
+  content: string,
+  mediaType = 'text/html',
+): Promise<{ path: string; tag: string; file: string }> => {
   const accepted = await on.call('POST', `/v1/sessions/${session_id}/commands`, { token, body: { command: 'work' } });
   const id = accepted.body.execution_id;
-  const info = { name: 'export', bytes: content.length, sha256: sha256(content), media_type: 'text/html' };
+  const info = { name: 'export', bytes: content.length, sha256: sha256(content), media_type: mediaType };
   on.system.report(id, { type: 'execution.complete', start: 1, result: null, artifacts: [info] });
   const folder = join(on.directory, 'artifacts', id);
   mkdirSync(folder, { recursive: true });
@@ -29,8 +32,17 @@ const fileOf = async (content: string): Promise<{ path: string; tag: string; fil
 const get = (path: string, headers: Record<string, string>, method = 'GET'): Promise<TestAnswer> =>
   on.call(method, path, { token, headers });
 
+const isOpen = (file: string): boolean =>
+  readdirSync('/proc/self/fd').some((fd) => {
+    try {
+      return readlinkSync(`/proc/self/fd/${fd}`) === file;
+    } catch {
+      return false;
+    }
+  });
+
 const CONTENT = Array.from({ length: 100 }, (_, n) => String.fromCharCode(48 + (n % 64))).join('');
-const { path, tag } = await fileOf(CONTENT);
+const { path, tag, file } = await fileOf(CONTENT);
 
 test('any one range is answered with its bytes, its place and the tag of the whole', async () => {
   const position = fc.nat({ max: 120 });
@@ -79,8 +91,30 @@ test('what is no single range of this content is answered with the whole', async
   }
   const same = await get(path, { range: 'bytes=0-9', 'if-range': tag });
   assert.equal([same.status, same.text], [206, CONTENT.slice(0, 10)]);
-  const known = await get(path, { range: 'bytes=0-9', 'if-none-match': tag });
-  assert.is(known.status, 304);
+});
+
+test('whoever has it already is told so, whatever range is named; caches that are shared do not keep it', async () => {
+  for (const known of [tag, `W/${tag}`, `"other", W/${tag}`, `"other",${tag}`, '*']) {
+    const answer = await get(path, { range: 'bytes=0-9', 'if-none-match': known });
+    assert.equal([answer.status, answer.text], [304, ''], known);
+  }
+  for (const other of ['"other"', tag.slice(1, -1), 'W/*']) {
+    const answer = await get(path, { 'if-none-match': other });
+    assert.equal([answer.status, answer.text], [200, CONTENT], other);
+    assert.is(answer.headers.get('cache-control'), 'private, no-cache');
+  }
+});
+
+test('what is no media type is not sent as one', async () => {
+  const said = {
+    'text/csv; charset=utf-8': 'text/csv; charset=utf-8',
+    html: 'application/octet-stream',
+    'text/é': 'application/octet-stream',
+  };
+  for (const [mediaType, type] of Object.entries(said)) {
+    const file = await fileOf('a', mediaType);
+    assert.is((await get(file.path, {})).headers.get('content-type'), type);
+  }
 });
 
 test('HEAD tells of the whole, whatever range it names', async () => {
@@ -89,12 +123,14 @@ test('HEAD tells of the whole, whatever range it names', async () => {
   assert.is(head.headers.get('accept-ranges'), 'bytes');
   assert.match(head.headers.get('content-disposition') ?? '', /^attachment/);
   assert.is(head.headers.get('x-content-type-options'), 'nosniff');
+  await eventually('the file is closed', () => !isOpen(file));
 });
 
 test('an empty file has no range, and is answered empty', async () => {
   const empty = await fileOf('');
   assert.equal([(await get(empty.path, {})).status, (await get(empty.path, {})).text], [200, '']);
   assert.is((await get(empty.path, { range: 'bytes=0-' })).status, 416);
+  await eventually('the file is closed', () => !isOpen(empty.file));
 });
 
 test('once retention has removed the file it is 404, whole and in parts', async () => {
@@ -106,15 +142,6 @@ test('once retention has removed the file it is 404, whole and in parts', async 
     assert.is(answer.headers.get('etag'), null);
   }
 });
-
-const isOpen = (file: string): boolean =>
-  readdirSync('/proc/self/fd').some((fd) => {
-    try {
-      return readlinkSync(`/proc/self/fd/${fd}`) === file;
-    } catch {
-      return false;
-    }
-  });
 
 test('a reader who takes nothing is cut off, and the file is closed', async () => {
   const size = 32 * 1024 * 1024;
