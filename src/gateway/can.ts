@@ -1,19 +1,11 @@
 import { operationNames, operationOf } from '../operations/table.ts';
 import type { Operation } from '../operations/operation.ts';
-import type { SessionState } from '../operations/sessions.ts';
+import type { Can, SessionState } from '../operations/sessions.ts';
 import { coveredBy, mayShare, READ, WRITE, type Authority } from './authorise.ts';
 import { needOf } from './command-handlers.ts';
 import type { GatewayContext } from './context.ts';
 import type { SessionFacts } from './facts.ts';
 import type { ClientIdentity } from './principals.ts';
-
-export interface Can {
-  readonly seq: number;
-  /** Names of the operations that are legal for the client now. */
-  readonly operations: readonly string[];
-  /** Names of the commands that it may run now. */
-  readonly commands: readonly string[];
-}
 
 /** What is legal for a client now: its capability and the state of the session, without budgets (contract, section 3). */
 export const canView = (

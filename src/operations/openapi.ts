@@ -1,32 +1,9 @@
-import { z } from 'zod';
 import { ERRORS, type ErrorCode } from '../../machines/error.ts';
 import { problemSchema } from '../../machines/error-schema.ts';
 import { pathFields } from './http-request.ts';
+import { COMPONENTS, createSchemaWriter, type Json, type SchemaWriter } from './json-schema.ts';
 import { COMMON_ERRORS, type Operation } from './operation.ts';
 import { OPERATION_TABLE } from './table.ts';
-
-type Json = Record<string, unknown>;
-
-/** Where components live in an OpenAPI document, for schemas that have an id. */
-const COMPONENTS = '#/components/schemas/';
-
-/** The JSON Schema of a zod schema; named parts are moved into `components`. */
-const schemaOf = (schema: z.ZodType, io: 'input' | 'output', components: Json): Json => {
-  const json = z.toJSONSchema(schema, { io, target: 'draft-2020-12', reused: 'inline', unrepresentable: 'any' });
-  const {
-    $schema: _,
-    $defs = {},
-    ...rest
-  } = JSON.parse(JSON.stringify(json).replaceAll('"#/$defs/', `"${COMPONENTS}`)) as Json & { $defs?: Json };
-  for (const [name, part] of Object.entries($defs)) {
-    const { id: __, $id: ___, ...body } = part as Json;
-    components[name] = body;
-  }
-  const { id, $id: ____, ...body } = rest as Json & { id?: string };
-  if (id === undefined) return body;
-  components[id] = body;
-  return { $ref: COMPONENTS + id };
-};
 
 const problemAnswers = (operation: Operation): Json => {
   const byStatus = new Map<number, ErrorCode[]>();
@@ -46,13 +23,13 @@ const problemAnswers = (operation: Operation): Json => {
   );
 };
 
-const answers = (operation: Operation, components: Json): Json => {
+const answers = (operation: Operation, schemas: SchemaWriter): Json => {
   const { http } = operation;
   return Object.fromEntries(
     Object.entries(http.answers).map(([status, schema]) => {
       const content: Json = http.binary
         ? { 'application/octet-stream': { schema: {} } }
-        : { 'application/json': { schema: schemaOf(schema, 'output', components) } };
+        : { 'application/json': { schema: schemas.of(schema, 'output') } };
       if (http.stream) content['text/event-stream'] = { schema: { type: 'string' } };
       return [status, { description: operation.summary, content }];
     }),
@@ -64,11 +41,11 @@ const RANGE_HEADERS = [
   ['If-Range', 'The ETag of the content that the range is of; of any other the whole is answered'],
 ] as const;
 
-const describe = (operation: Operation, components: Json): Json => {
+const describe = (operation: Operation, schemas: SchemaWriter): Json => {
   const { http } = operation;
   const inPath = pathFields(operation);
   const inQuery = Object.keys(http.query ?? {});
-  const input = schemaOf(operation.input, 'input', components) as { properties?: Json; required?: string[] };
+  const input = schemas.of(operation.input, 'input') as { properties?: Json; required?: string[] };
   const { properties = {}, required = [] } = input;
   const parameters: Json[] = [
     ...inPath.map((name) => ({ name, in: 'path', required: true, schema: properties[name] })),
@@ -104,7 +81,7 @@ const describe = (operation: Operation, components: Json): Json => {
     ...(http.method === 'POST'
       ? { requestBody: { required: true, content: { 'application/json': { schema: body } } } }
       : {}),
-    responses: { ...answers(operation, components), ...problemAnswers(operation) },
+    responses: { ...answers(operation, schemas), ...problemAnswers(operation) },
     // Credentials are welcome there, not needed.
     ...(operation.right === 'share_token' ? { security: [{ bearer: [] }, {}] } : {}),
     'x-right': operation.right,
@@ -113,13 +90,13 @@ const describe = (operation: Operation, components: Json): Json => {
 
 /** The OpenAPI 3.1 document of the HTTP binding, made from the table of operations and the table of errors. */
 export const openApiDocument = (version: string): Json => {
-  const components: Json = {};
-  schemaOf(problemSchema, 'output', components);
+  const schemas = createSchemaWriter('draft-2020-12');
+  schemas.of(problemSchema, 'output');
   const paths: Record<string, Json> = {};
   for (const operation of Object.values(OPERATION_TABLE) as readonly Operation[]) {
     if (!operation.bindings.includes('http')) continue;
     const { path, method } = operation.http;
-    paths[path] = { ...paths[path], [method.toLowerCase()]: describe(operation, components) };
+    paths[path] = { ...paths[path], [method.toLowerCase()]: describe(operation, schemas) };
   }
   return {
     openapi: '3.1.0',
@@ -128,7 +105,7 @@ export const openApiDocument = (version: string): Json => {
     security: [{ bearer: [] }],
     paths,
     components: {
-      schemas: components,
+      schemas: schemas.components,
       securitySchemes: {
         bearer: { type: 'http', scheme: 'bearer', description: 'An API key, or the token of a client' },
       },

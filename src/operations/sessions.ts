@@ -40,6 +40,18 @@ export const sessionStateSchema = sessionSchema
   .meta({ id: 'SessionState' });
 export type SessionState = z.infer<typeof sessionStateSchema>;
 
+/** What is legal for a client now, by its capability and the session's state, without budgets: the MQTT topic `can`. */
+export const canSchema = z
+  .object({
+    seq: z.int().nonnegative(),
+    /** Names of operations. */
+    operations: z.array(z.string()),
+    /** Names of the commands that it may run. */
+    commands: z.array(z.string()),
+  })
+  .meta({ id: 'Can' });
+export type Can = z.infer<typeof canSchema>;
+
 export const sessionsCreate = defineOperation({
   name: 'sessions.create',
   summary: 'Opens a session and its first client',
