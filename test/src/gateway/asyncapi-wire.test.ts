@@ -129,6 +129,9 @@ test('what is refused is what the document has no message for, and the refusal i
     ['sessions.get', { session_id: other.session_id }],
   ] as const)
     fits('error', (await call(method, params)).reply);
+  await client.publishAsync(`${mine}/requests`, 'no JSON', { qos: 1 });
+  await eventually('a reply to what has no id', () => heard.some(({ json }) => json.id === null));
+  fits('error', heard.find(({ json }) => json.id === null)?.json);
 });
 
 test.run();
