@@ -82,6 +82,8 @@ test('a lost attempt is tried again after the backoff, and the last one says tha
   assert.equal(types(one.take(deadline(START + 510))), ['enqueue', 'execution.changed']);
   assert.equal(types(one.take(start(START + 600))), ['execution_started', 'run', 'execution.changed']);
   assert.equal(one.take(complete(1, START + 601)), [], 'a late result of the first attempt is nobody’s');
+  assert.equal(one.take(fail(1, START + 602)), [], 'nor is its loss');
+  assert.is(one.standing().value, 'running');
   assert.equal(events(one.take(fail(2, START + 700))), ['execution_failed']);
   const { error } = one.standing().context;
   assert.is(error?.code, 'attempts_exhausted');
@@ -310,6 +312,14 @@ test('whose time is over does not sleep any more, also where the sleep arrives b
     'execution.ended',
   ]);
   assert.is(one.standing().context.deadline, null);
+});
+
+test('who waits for nothing goes on, and does not wait for ever', () => {
+  const one = create();
+  one.take(accept(true));
+  assert.equal(one.take(wait(1, START + 5, {})), []);
+  assert.is(one.standing().value, 'running');
+  assert.equal(types(one.take(complete(1, START + 9))), ['execution_completed', 'execution.ended']);
 });
 
 test('several sleeps wait side by side: the first wakes, the others keep their time over retries', () => {
