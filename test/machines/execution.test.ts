@@ -82,12 +82,20 @@ test('a lost attempt is tried again after the backoff, and the last one says tha
   assert.equal(types(one.take(deadline(START + 510))), ['enqueue', 'execution.changed']);
   assert.equal(types(one.take(start(START + 600))), ['execution_started', 'run', 'execution.changed']);
   assert.equal(one.take(complete(1, START + 601)), [], 'a late result of the first attempt is nobody’s');
-  assert.equal(one.take(fail(1, START + 602)), [], 'nor is its loss');
-  assert.is(one.standing().value, 'running');
   assert.equal(events(one.take(fail(2, START + 700))), ['execution_failed']);
   const { error } = one.standing().context;
   assert.is(error?.code, 'attempts_exhausted');
   assert.is(error?.cause, 'handler_crashed');
+});
+
+test('the loss of a start that is over costs the one that runs nothing', () => {
+  const one = create();
+  one.take(accept(true, 3));
+  one.take(fail(1, START + 10));
+  one.take(deadline(START + 510));
+  one.take(start(START + 600));
+  assert.equal(one.take(fail(1, START + 601)), []);
+  assert.equal([one.standing().value, one.standing().context.failures], ['running', 1]);
 });
 
 test('a terminal error is not tried again and is kept as it is', () => {
@@ -319,7 +327,10 @@ test('who waits for nothing goes on, and does not wait for ever', () => {
   one.take(accept(true));
   assert.equal(one.take(wait(1, START + 5, {})), []);
   assert.is(one.standing().value, 'running');
-  assert.equal(types(one.take(complete(1, START + 9))), ['execution_completed', 'execution.ended']);
+  one.take(wait(1, START + 10, { a: 100, b: 200 }));
+  one.take(deadline(START + 110));
+  one.take(start(START + 111));
+  assert.equal(events(one.take(wait(2, START + 112, {}))), ['execution_waiting'], 'what it waited for before counts');
 });
 
 test('several sleeps wait side by side: the first wakes, the others keep their time over retries', () => {
