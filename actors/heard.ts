@@ -6,9 +6,9 @@ import type { Reads } from './reads.ts';
  * catch up before the read is answered.
  */
 export interface Heard {
-  /** The main thread has let out this group. */
+  /** The main thread has let out this group, or has heard that it is in doubt. */
   group(group: number): void;
-  /** Resolves when all groups are let out that the journal has let go until now; null where that is so already. */
+  /** Resolves when the news of all groups that there are until now has come; null where that is so already. */
   caughtUp(): Promise<void> | null;
 }
 

@@ -100,12 +100,18 @@ export const createJournalLoop = ({ journal, stopwatch, notify, later }: Journal
       letOut(accepted, stopwatch() - started);
       succeeded();
     } catch (error) {
-      failed(error);
-      for (const turn of turns) {
-        const { shard, epoch } = turn.input.turn;
-        if (epoch === epochs.get(shard)) doubtful.set(shard, [...(doubtful.get(shard) ?? []), turn]);
-        closed(turn);
+      const inDoubt = turns.filter(({ input: { turn } }) => turn.epoch === epochs.get(turn.shard));
+      for (const turn of inDoubt) {
+        const { shard } = turn.input.turn;
+        doubtful.set(shard, [...(doubtful.get(shard) ?? []), turn]);
       }
+      // Before any table can show them: a read that does so has to have heard of it.
+      if (inDoubt.length > 0) {
+        group += 1;
+        notify({ type: 'doubtful', group, texts: inDoubt.map(({ input }) => input.turn.text) });
+      }
+      failed(error);
+      for (const turn of turns) closed(turn);
     }
   };
   const letOut = (turns: readonly TurnStep[], commitMs: number): void => {

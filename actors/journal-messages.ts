@@ -87,12 +87,14 @@ export type JournalNotice =
   | { readonly type: 'ready'; readonly found: FoundJournal }
   | {
       readonly type: 'released';
-      /** Number of the group, dense from 1 in a process. */
+      /** Number of the group, from 1 in a process; they and those in doubt are counted together, densely. */
       readonly group: number;
       readonly texts: readonly string[];
       readonly releases: readonly Release[];
       readonly commitMs: number;
     }
+  /** Turns whose commit failed: they may be durable, which the next claim of their shard shows. */
+  | { readonly type: 'doubtful'; readonly group: number; readonly texts: readonly string[] }
   | { readonly type: 'claimed'; readonly claims: readonly Claim[] }
   /** The tables follow the log up to this group, by themselves. */
   | { readonly type: 'settled'; readonly group: number }
@@ -105,6 +107,6 @@ export type JournalNotice =
 export interface JournalThreadData {
   /** Where the database lives. */
   readonly directory: string;
-  /** One 32-bit number: the group that was let go last, for who reads the tables before the news of it has come. */
+  /** One 32-bit number: the group that was let go, or came to be in doubt, last, for who reads the tables before the news of it has come. */
   readonly committed: SharedArrayBuffer;
 }

@@ -19,7 +19,7 @@ const loop = createJournalLoop({
   journal,
   stopwatch,
   notify: (notice) => {
-    if (notice.type === 'released') Atomics.store(latestGroup, 0, notice.group | 0);
+    if (notice.type === 'released' || notice.type === 'doubtful') Atomics.store(latestGroup, 0, notice.group | 0);
     main.postMessage(notice);
   },
   // `setImmediate` lets arrived messages in before the tables are filled.

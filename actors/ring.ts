@@ -11,6 +11,7 @@ import { createAsks } from './asks.ts';
 import { anchoredClock, clockAnchor } from './clock.ts';
 import { NO_DELIVERIES, type Deliveries, type DeliveriesParts } from './deliveries.ts';
 import { createIdentifiers } from './identifiers.ts';
+import { createDoubts, withoutDoubtful } from './doubts.ts';
 import { createHeard, readsCaughtUp } from './heard.ts';
 import { createInbox, type InboxNote } from './inbox.ts';
 import { StoreFailedError, type Claim, type Journal, type KeyStore } from './journal.ts';
@@ -96,6 +97,7 @@ export const createRing = async (options: RingOptions): Promise<Ring> => {
   let queued: { readonly id: string; readonly session: SessionId; readonly priority: number }[] = [];
   let latestGroup = (): number => 0;
   const heard = createHeard(() => latestGroup());
+  const doubts = createDoubts();
   let started = false;
   let readOnly: string | null = null;
   let draining = false;
@@ -191,6 +193,7 @@ export const createRing = async (options: RingOptions): Promise<Ring> => {
   };
   const claimed = (claim: Claim): void => {
     supervisor.claimed(claim.shard);
+    doubts.claimed(claim.shard);
     inbox.claimed(claim);
     outboxes.claimed(claim);
     for (const [key, waits] of claim.waits) resume(key, waits);
@@ -233,6 +236,9 @@ export const createRing = async (options: RingOptions): Promise<Ring> => {
     switch (notice.type) {
       case 'released':
         release(notice);
+        return heard.group(notice.group);
+      case 'doubtful':
+        doubts.add(notice.texts);
         return heard.group(notice.group);
       case 'claimed':
         return notice.claims.forEach(claimed);
@@ -286,7 +292,7 @@ export const createRing = async (options: RingOptions): Promise<Ring> => {
     if (mentions.isOpen(mention)) mentions.settled(await journal.call({ type: 'settle' }));
   };
   const reads = parts.reads(settle);
-  const caughtUp = readsCaughtUp(reads, heard);
+  const caughtUp = withoutDoubtful(readsCaughtUp(reads, heard), doubts);
   deliveries =
     options.deliveries?.({
       reads: caughtUp,

@@ -172,6 +172,7 @@ test('notes that cannot be written are each refused, and those after them are tr
 
 test('a turn whose commit failed and is durable all the same is let out once its shard knows, one that is not never', async () => {
   const releases: string[] = [];
+  const notices: string[] = [];
   let isLost = false;
   let isUnknown = false;
   const journal = createMemoryJournal({
@@ -186,6 +187,7 @@ test('a turn whose commit failed and is durable all the same is let out once its
     journal,
     stopwatch: () => 0,
     notify: (notice) => {
+      if (notice.type !== 'claimed') notices.push('group' in notice ? `${notice.type} ${notice.group}` : notice.type);
       if (notice.type === 'released')
         for (const { replies } of notice.releases) releases.push(...replies.map(([request]) => request));
     },
@@ -219,10 +221,16 @@ test('a turn whose commit failed and is durable all the same is let out once its
   await take({ type: 'claim', shards: [1] });
   assert.equal(releases, ['unknown', 'next']);
   assert.equal(outputs, ['claimed', 'closed', 'claimed', 'closed', 'claimed', 'claimed']);
+  assert.equal(
+    notices,
+    ['doubtful 1', 'failed', 'recovered', 'doubtful 2', 'failed', 'recovered', 'released 3', 'released 4'],
+    'what is in doubt is told at once, before any table can show it, and counted with what was let out',
+  );
 });
 
 test('a refused turn of an older epoch is never let out, whatever becomes of its group', async () => {
   const releases: string[] = [];
+  const doubted: string[] = [];
   let fails = false;
   const journal = createMemoryJournal({
     beforeWrite: () => {
@@ -233,6 +241,7 @@ test('a refused turn of an older epoch is never let out, whatever becomes of its
     journal,
     stopwatch: () => 0,
     notify: (notice) => {
+      if (notice.type === 'doubtful') doubted.push(...notice.texts);
       if (notice.type === 'released')
         for (const { replies } of notice.releases) releases.push(...replies.map(([request]) => request));
     },
@@ -261,6 +270,7 @@ test('a refused turn of an older epoch is never let out, whatever becomes of its
   take({ type: 'claim', shards: [1, 2] });
   await run();
   assert.equal(releases, ['of the present']);
+  assert.equal(doubted, [turnOf(1, 1).text], 'nor is it in doubt');
 });
 
 test.run();

@@ -256,33 +256,6 @@ test('revoking what it was accepted under, or charged to, cancels it wherever it
     }
 });
 
-test('progress never falls, also over attempts, and what is not of the current run is ignored', () => {
-  const one = create();
-  one.take(accept(true));
-  const told = (of: number, progress: number) =>
-    one
-      .take({
-        type: 'execution.progress',
-        start: of,
-        progress,
-        message: 'm',
-        metadata: { n: 1 },
-        at: START,
-        random: 0,
-      } as Incoming)
-      .map((effect) => (effect.type === 'event' ? effect.data : effect));
-  const event = (progress: number) => [{ execution_id: 'exe_1', progress, message: 'm', metadata: { n: 1 } }];
-  assert.equal(told(1, 40), event(40));
-  assert.equal(told(1, 20), event(40));
-  assert.equal(told(1, Number.NaN), event(40));
-  assert.equal(told(2, 90), []);
-  one.take(fail(1, START));
-  one.take(start(START));
-  assert.equal(told(1, 90), []);
-  assert.equal(told(2, 10), event(40));
-  assert.equal(told(2, 1_000), event(100));
-});
-
 test('a sleep holds no thread, wakes in time, and counts neither as an attempt nor to the timeout', () => {
   const one = create();
   one.take(accept(true, 1));

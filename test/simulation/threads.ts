@@ -85,7 +85,7 @@ export const createThreads = ({ world, channels, process, disk, faults }: Thread
     journal,
     stopwatch: () => performance.now(),
     notify: (notice) => {
-      if (notice.type === 'released') group = notice.group;
+      if (notice.type === 'released' || notice.type === 'doubtful') group = notice.group;
       fromJournal.send(() => hear(notice));
     },
     later: (task, delayMs) => void setTimeout(task, delayMs),
