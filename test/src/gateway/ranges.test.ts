@@ -106,14 +106,14 @@ test('whoever has it already is told so, whatever range is named; caches that ar
 });
 
 test('what is no media type is not sent as one', async () => {
-  const said = {
+  const types = {
     'text/csv; charset=utf-8': 'text/csv; charset=utf-8',
     html: 'application/octet-stream',
     'text/é': 'application/octet-stream',
   };
-  for (const [mediaType, type] of Object.entries(said)) {
-    const file = await fileOf('a', mediaType);
-    assert.is((await get(file.path, {})).headers.get('content-type'), type);
+  for (const [mediaType, type] of Object.entries(types)) {
+    const said = await fileOf('a', mediaType);
+    assert.is((await get(said.path, {})).headers.get('content-type'), type);
   }
 });
 
