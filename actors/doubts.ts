@@ -9,6 +9,8 @@ import { decodeTurns } from './turn-record.ts';
 export interface Doubts {
   /** What the turns hold: one or more in each text. */
   add(texts: readonly string[]): void;
+  /** An event was let out: whoever is told of it finds it. */
+  released(session: string, seq: number): void;
   /** What became of the shard's turns is known, and what is durable of them was let out. */
   claimed(shard: number): void;
   /** The first event of the session that is in doubt. */
@@ -22,6 +24,10 @@ export const createDoubts = (): Doubts => {
       for (const { head } of texts.flatMap(decodeTurns))
         for (const [session, seq] of head.events)
           if (!first.has(session)) first.set(session, { shard: head.shard, seq });
+    },
+    released: (session, seq) => {
+      const doubt = first.get(session);
+      if (doubt !== undefined) first.set(session, { ...doubt, seq: seq + 1 });
     },
     claimed: (shard) => {
       for (const [session, doubt] of first) if (doubt.shard === shard) first.delete(session);

@@ -207,7 +207,10 @@ export const createRing = async (options: RingOptions): Promise<Ring> => {
     deliveries: () => deliveries,
     asks,
     observer,
-    onEvent: (event) => each(listeners, event),
+    onEvent: (event) => {
+      doubts.released(event.session, event.seq);
+      each(listeners, event);
+    },
     onCut: (client) => each(cutters, client),
     onMention: mentions.add,
   });

@@ -52,6 +52,21 @@ test('a page ends before the first event in doubt, as if nothing followed', asyn
   assert.equal(await read(), page, 'where the tables do not have it, nothing is promised of it');
 });
 
+test('what is let out is read at once, and what follows it when it is let out', () => {
+  const doubts = createDoubts();
+  doubts.add([
+    turnOf(3, [
+      ['ses_a', 5],
+      ['ses_a', 6],
+    ]),
+  ]);
+  doubts.released('ses_b', 9);
+  doubts.released('ses_a', 5);
+  assert.equal([doubts.firstOf('ses_a'), doubts.firstOf('ses_b')], [6, undefined]);
+  doubts.released('ses_a', 6);
+  assert.is(doubts.firstOf('ses_a'), 7);
+});
+
 test('it ends with the next claim of its shard, and of no other', () => {
   const doubts = createDoubts();
   doubts.add([turnOf(3, [['ses_a', 5]]), turnOf(4, [['ses_b', 2]])]);
