@@ -40,7 +40,7 @@ export const MUTANTS: readonly Mutant[] = [
   mutant(
     'turns of unknown outcome forgotten',
     'actors/journal-loop.ts',
-    'if (epoch === epochs.get(shard)) doubtful.set(shard, [...(doubtful.get(shard) ?? []), turn]);',
+    'doubtful.set(shard, [...(doubtful.get(shard) ?? []), turn]);',
     '',
   ),
   mutant(
