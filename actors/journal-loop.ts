@@ -29,7 +29,10 @@ type NoteStep = { readonly id: number; readonly call: Extract<JournalCall, { typ
 
 /** Bytes of log that may wait while turns keep coming; above it a whole chunk is applied between two groups. */
 const BACKLOG_BYTES = 1024 * 1024;
-/** The same while few turns come, and for a little of a chunk: a read has to wait until what it asks for is in the tables. */
+/**
+ * The same while few turns come, and for a little of a chunk: a read has to wait until what it asks for is in the
+ * tables.
+ */
 const BUSY_BACKLOG_BYTES = 512 * 1024;
 /** Above it turns wait: what has to be applied before a load, a read or a start is bounded. */
 const FULL_BACKLOG_BYTES = 8 * 1024 * 1024;

@@ -107,6 +107,9 @@ export type JournalNotice =
 export interface JournalThreadData {
   /** Where the database lives. */
   readonly directory: string;
-  /** One 32-bit number: the group that was let go, or came to be in doubt, last, for who reads the tables before the news of it has come. */
+  /**
+   * One 32-bit number: the group that was let go, or came to be in doubt, last, for who reads the tables before the news
+   * of it has come.
+   */
   readonly committed: SharedArrayBuffer;
 }
